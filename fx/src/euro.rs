@@ -1,0 +1,195 @@
+//! Conversion between currencies by the rules of Council Regulation (EC) No 1103/97.
+//!
+//! Articles 4 and 5: a euro rate has six significant figures, is one euro in the national currency,
+//! and is neither rounded, truncated nor inverted into a rate of its own; between two currencies the
+//! amount goes through the euro, and that intermediate amount is rounded to not less than three
+//! decimals; the result is rounded to the nearest minor unit, a half up. A named method beside
+//! [`convert`](crate::convert): it rounds twice, so there is no single residual.
+
+use crate::amount::DecimalText;
+use crate::conversion::{ConvertError, convert};
+use crate::rate::{Rate, RateError};
+use crate::rounding::Rounding;
+
+/// Significant figures of a euro rate.
+pub const EURO_RATE_FIGURES: u32 = 6;
+
+/// Fewest decimals of the intermediate euro amount.
+pub const EURO_DECIMALS_MIN: u8 = 3;
+
+/// One euro in a national currency, with six significant figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EuroRate(Rate);
+
+/// Why the regulation's method does not apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EuroError {
+    /// Not a rate at all.
+    #[error(transparent)]
+    Rate(#[from] RateError),
+    /// Not six significant figures, trailing zeros counted.
+    #[error("a euro rate has six significant figures")]
+    Figures,
+    /// Fewer than [`EURO_DECIMALS_MIN`] decimals for the intermediate amount.
+    #[error("the euro amount is rounded to not less than three decimals")]
+    TooFewEuroDecimals,
+    /// An amount or its decimals are out of range.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
+}
+
+/// An amount converted through the euro.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EuroConversion {
+    /// The intermediate amount, in euro with the decimals that were asked for.
+    pub euro: i64,
+    /// The converted amount in minor units of the target.
+    pub target: i64,
+}
+
+impl EuroRate {
+    /// Reads a rate of six significant figures, such as `1.95583`, `40.3399` or `1936.27`.
+    ///
+    /// # Errors
+    /// In the order of [`EuroError`].
+    pub fn parse(text: &str) -> Result<Self, EuroError> {
+        let rate = Rate::parse(text)?;
+        let mantissa = DecimalText::parse(text.as_bytes())
+            .map_err(RateError::from)?
+            .mantissa;
+        if mantissa.unsigned_abs().ilog10() + 1 != EURO_RATE_FIGURES {
+            return Err(EuroError::Figures);
+        }
+        Ok(Self(rate))
+    }
+
+    /// The rate, `EUR/currency`.
+    #[must_use]
+    pub const fn rate(&self) -> Rate {
+        self.0
+    }
+}
+
+/// Converts a national amount into another through the euro, rounding twice, half up.
+///
+/// # Errors
+/// In the order of [`EuroError`].
+pub fn convert_through_euro(
+    (source_minor, source_decimals): (i64, u8),
+    source_rate: &EuroRate,
+    euro_decimals: u8,
+    target_rate: &EuroRate,
+    target_decimals: u8,
+) -> Result<EuroConversion, EuroError> {
+    if euro_decimals < EURO_DECIMALS_MIN {
+        return Err(EuroError::TooFewEuroDecimals);
+    }
+    // Dividing by the rate exactly is what the ban on inverse rates asks for.
+    let to_euro = source_rate.0.inverse();
+    let rounding = Rounding::HalfUp;
+    let euro = convert(
+        source_minor,
+        source_decimals,
+        &to_euro,
+        euro_decimals,
+        rounding,
+    )?
+    .target;
+    let target = convert(
+        euro,
+        euro_decimals,
+        &target_rate.0,
+        target_decimals,
+        rounding,
+    )?
+    .target;
+    Ok(EuroConversion { euro, target })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn rate(text: &str) -> EuroRate {
+        EuroRate::parse(text).unwrap()
+    }
+
+    /// The irrevocable rates of Regulation (EC) No 2866/98.
+    #[test]
+    fn rates_have_six_figures() {
+        for text in [
+            "40.3399", "1.95583", "166.386", "6.55957", "0.787564", "1936.27", "2.20371", "200.482",
+        ] {
+            assert_eq!(rate(text).rate(), Rate::parse(text).unwrap());
+        }
+        for (text, expected) in [
+            ("1.9558", EuroError::Figures),
+            ("1.955830", EuroError::Figures),
+            ("0.78756", EuroError::Figures),
+            ("0", EuroError::Rate(RateError::NotPositive)),
+            (
+                "1,95583",
+                EuroError::Rate(RateError::Text(crate::AmountTextError::NotADecimal {
+                    offset: 1,
+                })),
+            ),
+        ] {
+            assert_eq!(EuroRate::parse(text), Err(expected), "{text}");
+        }
+    }
+
+    fn check(
+        source: (i64, u8),
+        from: &str,
+        euro_decimals: u8,
+        to: &str,
+        to_decimals: u8,
+        expected: (i64, i64),
+    ) {
+        let found =
+            convert_through_euro(source, &rate(from), euro_decimals, &rate(to), to_decimals);
+        let (euro, target) = expected;
+        assert_eq!(
+            found,
+            Ok(EuroConversion { euro, target }),
+            "{source:?} {from} {to}"
+        );
+    }
+
+    #[test]
+    fn rounds_the_euro_amount_and_then_the_target() {
+        // 100.00 marks = 51.1291881... euro, 51.129; x 6.55957 = 335.384254... francs
+        check((10_000, 2), "1.95583", 3, "6.55957", 2, (51_129, 33_538));
+        // Six decimals: 51.129188; x 6.55957 = 335.385488...
+        check(
+            (10_000, 2),
+            "1.95583",
+            6,
+            "6.55957",
+            2,
+            (51_129_188, 33_539),
+        );
+        // 1 lira = 0.000516... euro: 0.001 at three decimals, nothing at all of Irish pounds
+        check((1, 0), "1936.27", 3, "0.787564", 2, (1, 0));
+        check((0, 2), "1.95583", 3, "6.55957", 2, (0, 0));
+    }
+
+    #[test]
+    fn refuses_what_the_regulation_does() {
+        let (mark, franc) = (rate("1.95583"), rate("6.55957"));
+        for (source, euro_decimals, expected) in [
+            ((1, 2), 2, EuroError::TooFewEuroDecimals),
+            ((1, 2), 9, EuroError::Convert(ConvertError::TooManyDecimals)),
+            (
+                (-1, 2),
+                3,
+                EuroError::Convert(ConvertError::SourceOutOfRange),
+            ),
+        ] {
+            let found = convert_through_euro(source, &mark, euro_decimals, &franc, 2);
+            assert_eq!(found, Err(expected), "{source:?}");
+        }
+    }
+}

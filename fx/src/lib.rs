@@ -1,0 +1,48 @@
+//! Currencies, amounts, rates and dates: everything about money that needs no account.
+//!
+//! Pure: no I/O, clock, randomness, float or map with a random order. Every operation is exact or
+//! says by how much it is not; overflow is an error and never a wrap.
+//!
+//! | module         | noun                                   | exactness                                    |
+//! |----------------|----------------------------------------|----------------------------------------------|
+//! | [`asset`]      | [`AssetCode`], ISO 4217 minor units    | -                                            |
+//! | [`amount`]     | [`DecimalText`], minor units           | refuses what does not fit, never rounds      |
+//! | [`rate`]       | [`Rate`], a positive fraction          | inverse and cross are exact                  |
+//! | [`rounding`]   | [`Rounding`], the named rules          | -                                            |
+//! | [`conversion`] | [`convert`], [`Conversion`]            | rounds once, and keeps the residual          |
+//! | [`euro`]       | conversion by regulation (EC) 1103/97  | rounds twice, as the regulation says         |
+//! | [`pair`]       | [`Pair`], `BASE/QUOTE`                 | -                                            |
+//! | [`rate_book`]  | [`RateQuote`], [`RateBook`]            | direct, inverse or cross, mid not rounded    |
+//! | [`quote`]      | [`QuoteTerms`], a locked price         | rounds the side that is not fixed, once      |
+//! | [`valuation`]  | [`ValuationRate`], 12 decimals         | rounds once, then values exactly in 256 bits |
+//! | [`split`]      | shares of a whole                      | sums to the whole                            |
+//! | [`calendar`]   | business days, spot, cut-offs          | -                                            |
+//!
+//! Two modules depend on nothing here (`asset`, `rounding`); the rest read top to bottom.
+
+pub mod amount;
+pub mod asset;
+pub mod calendar;
+pub mod conversion;
+pub mod euro;
+pub mod pair;
+pub mod quote;
+pub mod rate;
+pub mod rate_book;
+pub mod rounding;
+pub mod split;
+pub mod valuation;
+
+pub use amount::{
+    AmountError, AmountTextError, DECIMALS_MAX, DecimalText, MINOR_UNITS_MAX, format_minor_units,
+};
+pub use asset::{AssetCode, AssetText, iso_minor_units};
+pub use conversion::{Conversion, ConvertError, convert};
+pub use ethnum::I256;
+pub use pair::{Pair, PairError};
+pub use quote::{FixedSide, PricedQuote, QuoteTerms, TakerSide};
+pub use rate::{Rate, RateError};
+pub use rate_book::{Price, RateBook, RateBookError, RateQuote};
+pub use rounding::Rounding;
+pub use split::{SplitError, split};
+pub use valuation::{ValuationRate, valuation_rate};
