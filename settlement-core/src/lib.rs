@@ -1,0 +1,27 @@
+//! The settlement core: pure, deterministic, single-writer. No I/O, clock, randomness or float.
+//!
+//! | module | room for |
+//! |---|---|
+//! | [`ids`] | BIC, UETR, dates, dense ids of participants, assets, accounts, cycles |
+//! | [`instruction`] | what a bank sends, in the core's form; batches of it |
+//! | [`command`] | every other write: scheme, movements, cycles, quotes, tokens |
+//! | [`rejection`] | why something was refused: one ordered enum, ISO 20022 codes |
+//! | [`event`] | what happened: all that `apply` needs; the journal's payload |
+//! | [`record`] | inputs and events of one engine step as bytes |
+//! | [`state`] | accounts, queues, cycles, identities; `decide`, `apply`, consequences |
+//! | [`view`] | queries and their answers |
+//! | [`run`], [`certificate`], [`netting`] | what settles, the proof of it, the nets |
+//!
+//! `decide` may refuse and changes nothing; `apply` cannot fail. A replay calls only `apply`.
+
+pub mod certificate;
+pub mod command;
+pub mod event;
+pub mod ids;
+pub mod instruction;
+pub mod netting;
+pub mod record;
+pub mod rejection;
+pub mod run;
+pub mod state;
+pub mod view;

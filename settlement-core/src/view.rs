@@ -1,0 +1,366 @@
+//! Questions to the live state, and their answers: names and minor units, ready for an edge to print.
+
+use crate::command::{
+    AccountLine, AssetLine, CutOffs, LimitLine, ParticipantLine, Position, QuoteTerms, RateLine, Token,
+};
+use crate::ids::{BatchNumber, Bic, CycleName, Sequence, Timestamp, Uetr};
+use crate::instruction::{Identity, ShortText};
+use crate::rejection::Rejection;
+use fx::AssetCode;
+
+/// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// ACTC, a member of an open cycle.
+    Member(CycleName),
+    /// PDNG.
+    Waiting(Waiting),
+    /// ACSP, a member of a closed cycle.
+    Irrevocable(CycleName),
+    /// ACSC; the batch that settled it (for gross: that will close at the next tick).
+    Settled {
+        /// Batch number.
+        batch: BatchNumber,
+    },
+    /// RJCT.
+    Rejected(Rejection),
+    /// CANC.
+    Cancelled,
+}
+
+/// Why it waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waiting {
+    /// A trade side without the other.
+    Unmatched,
+    /// Behind an earlier one.
+    Order,
+    /// First in its queues, and short.
+    Liquidity,
+    /// A party is suspended.
+    Held,
+}
+
+/// The current answer to an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct InstructionAnswer {
+    pub identity: Identity,
+    pub sequence: Sequence,
+    pub status: Status,
+    pub matched_with: Option<Sequence>,
+    /// It came before with the same content: nothing was journaled now.
+    pub repeated: bool,
+}
+
+/// A question. Answered at the durable watermark.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Query {
+    /// Every instruction under a UETR. Answer: [`View::Instructions`].
+    Instructions(Uetr),
+    /// Of one participant, or of all. Answer: [`View::Positions`].
+    Positions(Option<Bic>),
+    /// Positions and bilateral nets of one participant, or of all. Answer: [`View::Cycle`].
+    Cycle(CycleName, Option<Bic>),
+    /// Without positions. Answer: [`View::Cycles`].
+    Cycles,
+    /// Unsettled members of a cycle that concern one participant, or all, from an offset on, at most
+    /// `limit`. Answer: [`View::Unsettled`].
+    #[allow(missing_docs)]
+    Unsettled {
+        cycle: CycleName,
+        participant: Option<Bic>,
+        offset: usize,
+        limit: usize,
+    },
+    /// By provider and its quote id. Answer: [`View::Quote`].
+    Quote(Bic, ShortText),
+    /// Answer: [`View::Rates`].
+    Rates,
+    /// Answer: [`View::Scheme`].
+    Scheme,
+    /// Answer: [`View::ControlTotals`].
+    ControlTotals,
+    /// Answer: [`View::Statistics`].
+    Statistics,
+    /// What the participant has acknowledged. Answer: [`View::Acknowledged`].
+    Acknowledged(Bic),
+}
+
+/// An answer.
+#[derive(Clone, PartialEq, Debug)]
+#[allow(missing_docs)]
+pub enum View {
+    Instructions(Vec<InstructionAnswer>),
+    Positions(Vec<PositionView>),
+    /// `None`: no such cycle.
+    Cycle(Option<Box<CycleView>>),
+    Cycles(Vec<CycleView>),
+    Unsettled(Vec<UnsettledView>),
+    Quote(Option<Box<QuoteView>>),
+    Rates(Vec<RateLine>),
+    Scheme(Box<SchemeView>),
+    ControlTotals(Vec<ControlTotal>),
+    Statistics(Statistics),
+    /// The zero position if it has acknowledged nothing.
+    Acknowledged(Position),
+}
+
+/// An asset's code and decimals, to print minor units by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs)]
+pub struct AssetView {
+    pub code: AssetCode,
+    pub decimals: u8,
+}
+
+/// One account's position. Minor units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct PositionView {
+    pub participant: Bic,
+    pub asset: AssetView,
+    /// Funds included.
+    pub balance: i128,
+    pub reserved: i128,
+    /// Queued gross instructions' debits and credits of this account.
+    pub queued_out: i128,
+    pub queued_in: i128,
+    pub instruction_limit: Option<i64>,
+    /// Cycles that are not completed in which the account has members or a fund.
+    pub cycles: Vec<FundView>,
+}
+
+/// One account in one cycle. Minor units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct FundView {
+    pub cycle: CycleName,
+    pub participant: Bic,
+    pub asset: AssetView,
+    /// Multilateral net of the members (not held); as scheduled once netted.
+    pub net: i128,
+    /// At close; 0 before.
+    pub opening_fund: i128,
+    pub fund: i128,
+    pub pay_in_due: i128,
+    pub pay_in_paid: i128,
+    pub pay_out_due: i128,
+    pub pay_out_paid: i128,
+    pub pay_in_deadline: Timestamp,
+}
+
+/// A cycle's state, in order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs)]
+pub enum CycleState {
+    Open,
+    Closed,
+    Settling,
+    Completed,
+}
+
+/// A cycle.
+#[derive(Clone, PartialEq, Debug)]
+#[allow(missing_docs)]
+pub struct CycleView {
+    pub name: CycleName,
+    pub state: CycleState,
+    pub cut_off: Timestamp,
+    pub pay_in_deadline: Timestamp,
+    pub completion_deadline: Timestamp,
+    /// Instructions (a matched trade counts as two).
+    pub members: u64,
+    pub settled: u64,
+    pub held: u64,
+    /// Unsettled, not held, after at least one run.
+    pub left_behind: u64,
+    pub schedule_version: u32,
+    pub schedule_reason: String,
+    pub positions: Vec<FundView>,
+    pub totals: Vec<AssetTotals>,
+    pub bilateral: Vec<BilateralView>,
+    /// In lowest terms; 0/1 where there is no value, or not every asset has a rate.
+    pub efficiency: (i128, i128),
+    /// In the base asset's minor units, rounded half-even for display.
+    pub gross_value: i128,
+    pub net_value: i128,
+    pub base_asset: AssetView,
+    pub batches: Vec<BatchNumber>,
+}
+
+/// One asset's sums over a cycle's members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct AssetTotals {
+    pub asset: AssetView,
+    pub gross: i128,
+    pub net: i128,
+    /// `1 - net / gross` in lowest terms.
+    pub efficiency: (i128, i128),
+}
+
+/// What `participant` gets from `counterparty`, net, over a cycle's members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct BilateralView {
+    pub participant: Bic,
+    pub counterparty: Bic,
+    pub asset: AssetView,
+    pub net: i128,
+}
+
+/// Why a member of a cycle is unsettled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct UnsettledView {
+    pub answer: InstructionAnswer,
+    pub test: UnsettledTest,
+    /// The binding account; of an order, the account whose queue it stands in.
+    pub participant: Bic,
+    pub asset: AssetView,
+}
+
+/// The first failing test of the trace step that removed it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnsettledTest {
+    /// The account is short by so many minor units.
+    Floor {
+        /// Minor units.
+        missing: i128,
+    },
+    /// Removed because a unit before it on the account was.
+    Order {
+        /// That unit.
+        behind: Sequence,
+    },
+    /// A party is suspended.
+    Held,
+    /// No run yet.
+    NotRun,
+}
+
+/// A quote.
+#[derive(Clone, PartialEq, Debug)]
+#[allow(missing_docs)]
+pub struct QuoteView {
+    pub provider: Bic,
+    pub terms: QuoteTerms,
+    pub source: AssetView,
+    pub target: AssetView,
+    pub source_amount: i64,
+    pub target_amount: i64,
+    pub residual: (i128, i128),
+    pub state: QuoteState,
+}
+
+/// A quote's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum QuoteState {
+    Locked,
+    Accepted,
+    Expired,
+}
+
+/// The scheme.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct SchemeView {
+    /// `None` before the first description.
+    pub name: Option<ShortText>,
+    pub base_asset: Option<AssetCode>,
+    pub rehearsal: bool,
+    pub assets: Vec<AssetLine>,
+    pub participants: Vec<ParticipantLine>,
+    pub accounts: Vec<AccountLine>,
+    pub limits: Vec<LimitLine>,
+    pub cut_offs: Option<CutOffs>,
+    /// Hashes stay inside; for [`Token::label`] and [`Token::caller`].
+    pub tokens: Vec<Token>,
+}
+
+/// Per asset: in - out = closing = what the agent holds. Minor units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct ControlTotal {
+    pub asset: AssetView,
+    pub agent: Bic,
+    pub total_in: i128,
+    pub total_out: i128,
+    /// Sum over the accounts, counted anew.
+    pub closing: i128,
+    /// The mirror account: negative.
+    pub mirror: i128,
+}
+
+/// Counts since the beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Statistics {
+    pub instructions: u64,
+    pub settled: u64,
+    pub rejected: u64,
+    pub cancelled: u64,
+    /// Queued, unmatched, held, or members of a cycle.
+    pub waiting: u64,
+    pub batches: BatchNumber,
+}
+
+/// The answers to one batch of submissions. Every index is in exactly one of the two.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SubmitAnswer {
+    /// Newly accepted, with equal status and consecutive indexes and sequences.
+    pub accepted: Vec<AcceptedRange>,
+    /// Refused or repeated, with the index in the request.
+    pub others: Vec<(u32, InstructionAnswer)>,
+}
+
+/// A run of newly accepted instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct AcceptedRange {
+    pub first_index: u32,
+    pub count: u32,
+    pub first_sequence: Sequence,
+    pub status: Status,
+}
+
+/// The answer to a command that was not refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CommandAnswer {
+    /// The input's; of the first one for a repeat.
+    pub sequence: Sequence,
+    /// Events other than the remembered request; 0 if everything already held.
+    pub changes: u32,
+    /// It came before with the same content: nothing was journaled now.
+    pub repeated: bool,
+}
+
+impl SubmitAnswer {
+    /// Adds one answer, joining it to the last range where it fits.
+    pub fn push(&mut self, index: u32, answer: InstructionAnswer) {
+        let plain = matches!(
+            answer.status,
+            Status::Member(_) | Status::Waiting(_) | Status::Settled { .. }
+        );
+        if answer.repeated || !plain || answer.matched_with.is_some() {
+            self.others.push((index, answer));
+            return;
+        }
+        if let Some(last) = self.accepted.last_mut() {
+            let follows = last.first_index + last.count == index
+                && last.first_sequence.0 + u64::from(last.count) == answer.sequence.0;
+            if follows && last.status == answer.status {
+                last.count += 1;
+                return;
+            }
+        }
+        self.accepted.push(AcceptedRange {
+            first_index: index,
+            count: 1,
+            first_sequence: answer.sequence,
+            status: answer.status,
+        });
+    }
+}
