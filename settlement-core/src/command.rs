@@ -414,6 +414,6 @@ pub enum Refusal {
         not_before: Timestamp,
     },
     /// A movement's business refusal.
-    #[error("{} {0:?}", .0.code())]
+    #[error("{code} {0:?}", code = .0.code())]
     Rejected(crate::rejection::Rejection),
 }
