@@ -12,7 +12,8 @@
 //! | [`conversion`] | [`convert`], [`Conversion`]            | rounds once, and keeps the residual          |
 //! | [`euro`]       | conversion by regulation (EC) 1103/97  | rounds twice, as the regulation says         |
 //! | [`pair`]       | [`Pair`], `BASE/QUOTE`                 | -                                            |
-//! | [`rate_book`]  | [`RateQuote`], [`RateBook`]            | direct, inverse or cross, mid not rounded    |
+//! | [`rate_quote`] | [`RateQuote`], bid and ask             | mid not rounded                              |
+//! | [`rate_book`]  | [`RateBook`]                           | direct, inverse or cross                     |
 //! | [`quote`]      | [`QuoteTerms`], a locked price         | rounds the side that is not fixed, once      |
 //! | [`valuation`]  | [`ValuationRate`], 12 decimals         | rounds once, then values exactly in 256 bits |
 //! | [`split`]      | shares of a whole                      | sums to the whole                            |
@@ -29,6 +30,7 @@ pub mod pair;
 pub mod quote;
 pub mod rate;
 pub mod rate_book;
+pub mod rate_quote;
 pub mod rounding;
 pub mod split;
 pub mod valuation;
@@ -37,12 +39,14 @@ pub use amount::{
     AmountError, AmountTextError, DECIMALS_MAX, DecimalText, MINOR_UNITS_MAX, format_minor_units,
 };
 pub use asset::{AssetCode, AssetText, iso_minor_units};
+pub use calendar::{CutoffError, LocalCutoff, add_business_days, is_business_day, spot_date};
 pub use conversion::{Conversion, ConvertError, convert};
 pub use ethnum::I256;
 pub use pair::{Pair, PairError};
-pub use quote::{FixedSide, PricedQuote, QuoteTerms, TakerSide};
+pub use quote::{FixedSide, PricedQuote, QuoteError, QuoteTerms, TakerSide};
 pub use rate::{Rate, RateError};
-pub use rate_book::{Price, RateBook, RateBookError, RateQuote};
+pub use rate_book::{RateBook, RateBookError};
+pub use rate_quote::{Price, RateQuote, RateQuoteError};
 pub use rounding::Rounding;
 pub use split::{SplitError, split};
 pub use valuation::{ValuationRate, valuation_rate};
