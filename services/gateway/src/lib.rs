@@ -1,0 +1,9 @@
+//! The bank-facing edge: gRPC `valuta.v1` over a submit trait.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`ports`] | what the gateway needs: the engine, and what follows the journal |
+//!
+//! Wire types stop here. The gateway knows the core's types, not the engine, and no SQL.
+
+pub mod ports;

@@ -1,0 +1,309 @@
+//! What the gateway needs from the rest of the house: two narrow traits over the core's types.
+//!
+//! | trait | stands for | answers |
+//! |---|---|---|
+//! | [`Engine`] | the single writer and its live state | at the durable watermark |
+//! | [`Reads`] | the read model and the ledger, which follow the journal | as far as they have followed |
+//!
+//! The gateway bounds every wait with the call's deadline by dropping the future: a dropped read has
+//! no effect, a dropped write may or may not have been journaled (its repeat gets the same answer).
+
+use settlement_core::command::{Caller, Command, Position, Refusal};
+use settlement_core::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
+use settlement_core::instruction::{Kind, Lane, Submissions};
+use settlement_core::view::{
+    AssetView, CommandAnswer, InstructionAnswer, Query, SubmitAnswer, View,
+};
+use std::future::Future;
+use tokio::sync::watch;
+
+/// Why the engine did not take a call; nothing of it was written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The caller: try again later, the same way.
+    #[error("the engine is unavailable: {reason}")]
+    Unavailable {
+        /// When a retry makes sense, in milliseconds.
+        retry_after_ms: u32,
+        /// What it waits for, such as "the disk is full".
+        reason: String,
+    },
+    /// The operator: the engine has stopped and answers nothing more.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// An answer to a query, and what it was read at.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answered {
+    /// The durable sequence that the view shows.
+    pub sequence: Sequence,
+    /// Record time then.
+    pub time: Timestamp,
+    /// The answer; its variant is the query's.
+    pub view: View,
+}
+
+/// An instruction as the journal holds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// Its canonical bytes.
+    pub bytes: Vec<u8>,
+    /// When its record was written.
+    pub time: Timestamp,
+}
+
+/// The single writer.
+pub trait Engine: Clone + Send + Sync + 'static {
+    /// Answers when every instruction's fate is durable. Calls in flight together share records.
+    fn submit(
+        &self,
+        batch: Submissions,
+    ) -> impl Future<Output = Result<SubmitAnswer, EngineError>> + Send;
+
+    /// Answers when the command is durable, or was refused and left no trace.
+    fn command(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Result<CommandAnswer, Refusal>, EngineError>> + Send;
+
+    /// Waits until `min_sequence` is durable (as long as the future is polled), then answers.
+    fn query(
+        &self,
+        query: Query,
+        min_sequence: Sequence,
+    ) -> impl Future<Output = Result<Answered, EngineError>> + Send;
+
+    /// The canonical bytes of the instruction with this number; `None` if that input is none.
+    fn content(
+        &self,
+        sequence: Sequence,
+    ) -> impl Future<Output = Result<Option<Content>, EngineError>> + Send;
+
+    /// Whom a token with this SHA-256 stands for. Called on every call: must not wait.
+    fn caller(&self, token_hash: &[u8; 32]) -> Option<Caller>;
+
+    /// The durable sequence, as it rises.
+    fn durable(&self) -> watch::Receiver<u64>;
+
+    /// Record time now: the clock, or in a rehearsal the time last set.
+    fn now(&self) -> Timestamp;
+
+    /// Whether the scheme takes its time only from `SetTime`.
+    fn rehearsal(&self) -> bool;
+}
+
+/// Why a follower could not be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The caller: try again later; the follower starts, rebuilds or is busy.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Us: the follower's store failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A status without its particulars, to filter by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum StatusFilter {
+    Member,
+    Waiting,
+    Irrevocable,
+    Settled,
+    Rejected,
+    Cancelled,
+}
+
+/// Which instructions to list. Every filter that is given must hold.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ListFilter {
+    /// A party: instructing, or debtor or creditor of any leg. `None`: everyone's.
+    pub participant: Option<Bic>,
+    #[allow(missing_docs)]
+    pub status: Option<StatusFilter>,
+    #[allow(missing_docs)]
+    pub lane: Option<Lane>,
+    #[allow(missing_docs)]
+    pub kind: Option<Kind>,
+    #[allow(missing_docs)]
+    pub value_date: Option<Date>,
+    /// Of any leg.
+    pub asset: Option<fx::AssetCode>,
+    /// Another party.
+    pub counterparty: Option<Bic>,
+    /// The cycle that it is, or was last, a member of.
+    pub cycle: Option<CycleName>,
+    /// Only instructions with a smaller sequence: the last one of the page before.
+    pub before: Option<Sequence>,
+    /// Rows at most.
+    pub limit: usize,
+}
+
+/// An instruction with its current status.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InstructionRow {
+    /// `repeated` is false.
+    pub answer: InstructionAnswer,
+    /// Canonical bytes.
+    pub content: Vec<u8>,
+    /// Time of the record that brought it.
+    pub received: Timestamp,
+}
+
+/// One status change of one instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChangeRow {
+    /// The input that changed it, and the change's place among all that this input changed, from 0.
+    pub position: Position,
+    /// The status after the change.
+    pub answer: InstructionAnswer,
+    /// Time of the record that changed it.
+    pub time: Timestamp,
+}
+
+/// One settled instruction that credits a participant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReceivedRow {
+    /// Where in the journal it settled; unique and rising within one participant.
+    pub position: Position,
+    /// The instruction.
+    pub row: InstructionRow,
+}
+
+/// Which batches to list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BatchFilter {
+    /// Only batches of this cycle.
+    pub cycle: Option<CycleName>,
+    /// Only batches with a smaller number: the last one of the page before.
+    pub before: Option<BatchNumber>,
+    /// Rows at most.
+    pub limit: usize,
+}
+
+/// A closed batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BatchRow {
+    /// From 1.
+    pub number: BatchNumber,
+    /// `None` for a gross batch.
+    pub cycle: Option<CycleName>,
+    /// Time of the record that closed it.
+    pub time: Timestamp,
+    /// Units (a matched trade is one) and movements.
+    pub members: u64,
+    /// The input that closed it.
+    pub sequence: Sequence,
+    /// Empty in a list; settlement agents' mirror accounts stand under the agent's BIC.
+    pub postings: Vec<PostingRow>,
+    /// Its entry in the log, once anchored.
+    pub anchor: Option<AnchorRow>,
+}
+
+/// One account's change in one batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct PostingRow {
+    pub participant: Bic,
+    pub asset: AssetView,
+    /// Minor units; positive is received.
+    pub amount: i128,
+}
+
+/// A batch's place in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AnchorRow {
+    /// From 0.
+    pub log_index: u64,
+    /// The log entry: the batch's header as text.
+    pub header: String,
+}
+
+/// The newest signed tree head.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckpointRow {
+    /// C2SP signed note.
+    pub checkpoint: String,
+    /// C2SP policy with the log's key.
+    pub policy: String,
+}
+
+/// The receipt of one settled instruction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReceiptRow {
+    /// The instruction's number.
+    pub sequence: Sequence,
+    /// The instruction's.
+    pub uetr: Uetr,
+    /// The batch that settled it.
+    pub batch: BatchNumber,
+    /// A C2SP tlog-proof file.
+    pub text: String,
+}
+
+/// What follows the journal: the read model and the ledger. A blocking store behind it belongs on
+/// the runtime's blocking threads.
+pub trait Reads: Clone + Send + Sync + 'static {
+    /// The sequence up to which everything below, but anchors, is complete; as it rises.
+    fn projected(&self) -> watch::Receiver<u64>;
+
+    /// The newest anchored batch's number, as it rises; 0 before the first.
+    fn anchored(&self) -> watch::Receiver<u64>;
+
+    /// Instructions, newest (largest sequence) first.
+    fn list(
+        &self,
+        filter: ListFilter,
+    ) -> impl Future<Output = Result<Vec<InstructionRow>, ReadError>> + Send;
+
+    /// Changes of every instruction that the participant (`None`: anyone) is party to, in order of
+    /// position, strictly after `after`, at most `limit`.
+    fn changes(
+        &self,
+        participant: Option<Bic>,
+        after: Position,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<ChangeRow>, ReadError>> + Send;
+
+    /// Settled instructions with a leg that credits the participant, in order of position, strictly
+    /// after `after`, at most `limit`.
+    fn received(
+        &self,
+        participant: Bic,
+        after: Position,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<ReceivedRow>, ReadError>> + Send;
+
+    /// One batch with its postings.
+    fn batch(
+        &self,
+        number: BatchNumber,
+    ) -> impl Future<Output = Result<Option<BatchRow>, ReadError>> + Send;
+
+    /// Batches, newest first, without postings.
+    fn batches(
+        &self,
+        filter: BatchFilter,
+    ) -> impl Future<Output = Result<Vec<BatchRow>, ReadError>> + Send;
+
+    /// `None` before the log has an entry.
+    fn checkpoint(&self) -> impl Future<Output = Result<Option<CheckpointRow>, ReadError>> + Send;
+
+    /// The receipt of one instruction; `None` until its batch is anchored.
+    fn receipt(
+        &self,
+        instruction: Sequence,
+    ) -> impl Future<Output = Result<Option<ReceiptRow>, ReadError>> + Send;
+
+    /// Receipts of an anchored batch's instructions that the participant (`None`: anyone) is party
+    /// to, in order of sequence, strictly after `after`, at most `limit`.
+    fn receipts(
+        &self,
+        participant: Option<Bic>,
+        batch: BatchNumber,
+        after: Sequence,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<ReceiptRow>, ReadError>> + Send;
+}
