@@ -1,0 +1,137 @@
+//! The queue of every key, in two flat arrays; members leave from the end only.
+
+use super::problem::Problem;
+
+/// A key that no unit debits.
+const RANK_NONE: u32 = u32::MAX;
+/// Before a key's first member.
+const UNIT_NONE: u32 = u32::MAX;
+
+/// How many members each key has, and in which order keys are first debited.
+pub(super) struct Census {
+    /// One per key.
+    keys: Vec<KeyCensus>,
+    /// Keys in order of first debit: the order in which failing ones are taken.
+    pub(super) ranked: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct KeyCensus {
+    members: u32,
+    latest: u32,
+    rank: u32,
+}
+
+impl Census {
+    pub(super) fn new(key_count: u32) -> Self {
+        let empty = KeyCensus {
+            members: 0,
+            latest: UNIT_NONE,
+            rank: RANK_NONE,
+        };
+        Self {
+            keys: vec![empty; key_count as usize],
+            ranked: Vec::new(),
+        }
+    }
+
+    /// Counts `unit` as a member of `key`, once however many of its legs debit it. Units come in
+    /// queue order.
+    pub(super) fn count(&mut self, unit: u32, key: u32) {
+        let census = &mut self.keys[key as usize];
+        if census.latest == unit {
+            return;
+        }
+        census.latest = unit;
+        census.members += 1;
+        if census.rank == RANK_NONE {
+            census.rank = u32::try_from(self.ranked.len()).expect("at most one a key");
+            self.ranked.push(key);
+        }
+    }
+
+    /// Lays out the queues of the problem that was counted.
+    pub(super) fn queues(&self, problem: &Problem) -> Queues {
+        let mut end = 0;
+        let place = |census: &KeyCensus| {
+            let start = end;
+            end += census.members;
+            Queue {
+                start,
+                end: start,
+                rank: census.rank,
+            }
+        };
+        let mut queues: Vec<Queue> = self.keys.iter().map(place).collect();
+        let mut members = vec![0; end as usize];
+        for (unit, legs) in problem.units() {
+            for leg in legs {
+                queues[leg.debtor as usize].push(&mut members, unit);
+            }
+        }
+        Queues { queues, members }
+    }
+}
+
+/// Members of every key that are still in the set, in queue order.
+pub(super) struct Queues {
+    queues: Vec<Queue>,
+    members: Vec<u32>,
+}
+
+/// `members[start..end]` are the key's.
+#[derive(Clone, Copy)]
+struct Queue {
+    start: u32,
+    end: u32,
+    rank: u32,
+}
+
+impl Queue {
+    fn push(&mut self, members: &mut [u32], unit: u32) {
+        let end = self.end as usize;
+        // A unit that debits the key with several legs is one member.
+        if self.start < self.end && members[end - 1] == unit {
+            return;
+        }
+        members[end] = unit;
+        self.end += 1;
+    }
+}
+
+impl Queues {
+    /// The key's members still in the set, in queue order.
+    pub(super) fn members(&self, key: u32) -> &[u32] {
+        let queue = self.queues[key as usize];
+        &self.members[queue.start as usize..queue.end as usize]
+    }
+
+    /// The key's last member.
+    pub(super) fn last(&self, key: u32) -> Option<u32> {
+        self.members(key).last().copied()
+    }
+
+    /// Takes off the key's members at `unit` and behind it, and answers them.
+    pub(super) fn cut(&mut self, key: u32, unit: u32) -> &[u32] {
+        let queue = &mut self.queues[key as usize];
+        let end = queue.end as usize;
+        let members = &self.members[queue.start as usize..end];
+        let kept = members
+            .iter()
+            .rposition(|&member| member < unit)
+            .map_or(0, |last| last + 1);
+        queue.end = queue.start + u32::try_from(kept).expect("below the old end");
+        &members[kept..]
+    }
+
+    pub(super) fn is_empty(&self, key: u32) -> bool {
+        let queue = self.queues[key as usize];
+        queue.start == queue.end
+    }
+
+    /// The key's place in order of first debit, if it was ever debited.
+    pub(super) fn rank(&self, key: u32) -> Option<u32> {
+        let rank = self.queues[key as usize].rank;
+        (rank != RANK_NONE).then_some(rank)
+    }
+}

@@ -1,0 +1,181 @@
+//! Finds the largest feasible set that keeps order, and the trace that proves it.
+
+use std::hint::black_box;
+
+use super::bitmap::Bitmap;
+use super::floors::Floors;
+use super::lowest::LowestSet;
+use super::problem::Problem;
+use super::queues::{Census, Queues};
+use super::{Cause, Outcome, Removal};
+
+/// How many units' legs are fetched at a time: more than a core keeps loads in flight, few enough for
+/// its nearest cache.
+const FETCHED_UNITS_MAX: usize = 32;
+
+/// Runs the problem: pure, and linear in its legs.
+///
+/// The trace is canonical. A step removes the last member of the first failing key; then each removed
+/// unit in turn, in order of removal, takes along the members behind it in the queue of each key that
+/// it debits: keys in order of its legs, members from the last forward.
+pub fn settle(problem: &Problem) -> Outcome {
+    let mut tests = Floors::new(problem);
+    let mut census = Census::new(problem.key_count());
+    for (unit, legs) in problem.units() {
+        for leg in legs {
+            tests.add(leg);
+            census.count(unit, leg.debtor);
+        }
+    }
+    // When all settles nobody asks who stands behind whom: the queues are never laid out.
+    if !census.ranked.iter().any(|&key| tests.fails(key)) {
+        let settled = Bitmap::all(problem.unit_count());
+        return Outcome {
+            settled,
+            closing: tests.closing(problem),
+            removals: Vec::new(),
+        };
+    }
+    let mut run = Run::start(problem, tests, census);
+    while let Some(rank) = run.failing.lowest() {
+        run.step(run.ranked[rank as usize]);
+    }
+    run.finish()
+}
+
+struct Run<'a> {
+    problem: &'a Problem,
+    tests: Floors,
+    queues: Queues,
+    /// Keys in order of first debit.
+    ranked: Vec<u32>,
+    /// Ranks of the keys that fail and have a member in the set.
+    failing: LowestSet,
+    settled: Bitmap,
+    removals: Vec<Removal>,
+    step: u32,
+    /// The key of the latest step, and down to which length its queue's legs were fetched.
+    fetched: (u32, usize),
+}
+
+impl<'a> Run<'a> {
+    fn start(problem: &'a Problem, tests: Floors, census: Census) -> Self {
+        let queues = census.queues(problem);
+        let ranked = census.ranked;
+        let mut failing = LowestSet::new(ranked.len());
+        for (rank, &key) in (0_u32..).zip(&ranked) {
+            if tests.fails(key) {
+                failing.insert(rank);
+            }
+        }
+        let settled = Bitmap::all(problem.unit_count());
+        Self {
+            problem,
+            tests,
+            queues,
+            ranked,
+            failing,
+            settled,
+            removals: Vec::new(),
+            step: 0,
+            fetched: (u32::MAX, 0),
+        }
+    }
+
+    /// Removes the failing key's last member and all that follows. The trace itself is the list of
+    /// those whose followers are still to be removed.
+    fn step(&mut self, key: u32) {
+        self.fetch_burst(key);
+        let last = self.queues.last(key).expect("a failing key has a member");
+        let mut cursor = self.removals.len();
+        self.settled.take(last);
+        self.removals.push(Removal {
+            unit: last,
+            step: self.step,
+            cause: Cause::Test { key },
+        });
+        while cursor < self.removals.len() {
+            let end = self.removals.len().min(cursor + FETCHED_UNITS_MAX);
+            fetch(
+                self.problem,
+                self.removals[cursor..end]
+                    .iter()
+                    .map(|removal| removal.unit),
+            );
+            for index in cursor..end {
+                self.follow(self.removals[index].unit);
+            }
+            cursor = end;
+        }
+        self.step += 1;
+    }
+
+    /// A key that fails twice running is likely to lose many members one by one.
+    fn fetch_burst(&mut self, key: u32) {
+        let members = self.queues.members(key);
+        let (latest, fetched) = self.fetched;
+        if latest != key {
+            self.fetched = (key, members.len());
+        } else if members.len() <= fetched {
+            let next = members.len().saturating_sub(FETCHED_UNITS_MAX);
+            fetch(self.problem, members[next..].iter().copied());
+            self.fetched = (key, next);
+        }
+    }
+
+    /// Gives back what the removed unit moved, and removes those behind it.
+    fn follow(&mut self, unit: u32) {
+        let problem = self.problem;
+        for leg in problem.unit(unit) {
+            self.tests.remove(leg);
+            self.remove_behind(unit, leg.debtor);
+            self.retest(leg.debtor);
+            self.retest(leg.creditor);
+        }
+    }
+
+    fn remove_behind(&mut self, behind: u32, key: u32) {
+        let (settled, removals, step) = (&mut self.settled, &mut self.removals, self.step);
+        for &unit in self.queues.cut(key, behind).iter().rev() {
+            // One that is removed already went through another key (or is `behind` itself).
+            if settled.take(unit) {
+                removals.push(Removal {
+                    unit,
+                    step,
+                    cause: Cause::Order { key, behind },
+                });
+            }
+        }
+    }
+
+    /// A key is tested only while it has a member in the set.
+    fn retest(&mut self, key: u32) {
+        let Some(rank) = self.queues.rank(key) else {
+            return;
+        };
+        if self.tests.fails(key) && !self.queues.is_empty(key) {
+            self.failing.insert(rank);
+        } else {
+            self.failing.remove(rank);
+        }
+    }
+
+    fn finish(self) -> Outcome {
+        let closing = self.tests.closing(self.problem);
+        Outcome {
+            settled: self.settled,
+            closing,
+            removals: self.removals,
+        }
+    }
+}
+
+/// Reads the units' legs once before they are worked on, only so that they are in the cache: they lie
+/// anywhere in memory, and loads that do not wait for each other overlap. Half of a run's time.
+fn fetch(problem: &Problem, units: impl Iterator<Item = u32>) {
+    let sum = |sum: i64, unit| {
+        let legs = problem.unit(unit);
+        sum ^ legs[0].amount ^ legs[legs.len() - 1].amount
+    };
+    black_box(units.fold(0, sum));
+}

@@ -1,0 +1,503 @@
+//! Certificates hold for what the run decides, and for nothing else.
+
+use crate::support::*;
+use settlement_core::certificate::{Certificate, CertificateError, DecodeError, check};
+use settlement_core::run::{Bitmap, Cause, Leg, Problem, Removal, settle};
+use sha2::{Digest, Sha256};
+
+fn certify(problem: &Problem) -> (Certificate, Bitmap) {
+    let outcome = settle(problem);
+    (Certificate::new(problem, outcome.removals), outcome.settled)
+}
+
+/// Key 0 fails and unit 0 takes 1 and 2 along; then key 3 fails alone. Unit 4 settles.
+fn small() -> Problem {
+    let units = [
+        vec![leg(0, 5, 1), leg(1, 5, 1)],
+        vec![leg(1, 5, 1), leg(2, 5, 1)],
+        vec![leg(2, 5, 1)],
+        vec![leg(3, 5, 50)],
+        vec![leg(4, 5, 1)],
+    ];
+    problem(&[0, 9, 9, 2, 9, 0], &units)
+}
+
+#[test]
+fn holds_for_every_run() {
+    for seed in seeds(8_000) {
+        let mut random = Random(seed ^ 0x77);
+        let shape = random_shape(&mut random, 60);
+        let problem = random_problem(&mut random, shape);
+        let (certificate, settled) = certify(&problem);
+        assert_eq!(
+            check(&problem, &certificate, &settled),
+            Ok(()),
+            "seed {seed}"
+        );
+        let bytes = certificate.encode();
+        assert_eq!(
+            certificate.hash(),
+            <[u8; 32]>::from(Sha256::digest(&bytes)),
+            "seed {seed}"
+        );
+        assert_eq!(Certificate::decode(&bytes), Ok(certificate), "seed {seed}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_refused() {
+    let mut problems = vec![small()];
+    for seed in 0..40 {
+        let mut random = Random(seed ^ 0x3e);
+        let shape = random_shape(&mut random, 8);
+        problems.push(random_problem(&mut random, shape));
+    }
+    for problem in &problems {
+        let (certificate, settled) = certify(problem);
+        let bytes = certificate.encode();
+        let refuses = |bytes: &[u8]| match Certificate::decode(bytes) {
+            Err(_) => true,
+            Ok(other) => check(problem, &other, &settled).is_err(),
+        };
+        assert!(!refuses(&bytes));
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(refuses(&flipped), "bit {bit} of {certificate:?}");
+        }
+        for length in 0..bytes.len() {
+            assert!(
+                refuses(&bytes[..length]),
+                "length {length} of {certificate:?}"
+            );
+        }
+        assert!(refuses(&[&bytes[..], &[0]].concat()));
+    }
+}
+
+#[test]
+fn every_other_bitmap_is_refused() {
+    let problem = small();
+    let (certificate, settled) = certify(&problem);
+    for unit in 0..problem.unit_count() {
+        let mut other = settled.clone();
+        if !other.take(unit) {
+            other.set(unit);
+        }
+        let differs = Err(CertificateError::SettledDiffers { unit });
+        assert_eq!(check(&problem, &certificate, &other), differs);
+    }
+    let longer = CertificateError::UnitCountDiffers {
+        expected: 5,
+        actual: 6,
+    };
+    assert_eq!(check(&problem, &certificate, &Bitmap::all(6)), Err(longer));
+}
+
+#[test]
+fn every_other_problem_is_refused() {
+    let base = small();
+    let (certificate, settled) = certify(&base);
+    let units: Vec<Vec<Leg>> = base.units().map(|(_, legs)| legs.to_vec()).collect();
+    let (balances, floors) = (base.balances().to_vec(), base.floors().to_vec());
+    let refuse = |balances: &[i64], floors: &[i64], units: &[Vec<Leg>]| {
+        let other = with_floors(balances, floors, units);
+        let differs = Err(CertificateError::InputDiffers);
+        assert_eq!(check(&other, &certificate, &settled), differs, "{other:?}");
+    };
+    for key in 0..balances.len() {
+        let (mut richer, mut lower) = (balances.clone(), floors.clone());
+        richer[key] += 1;
+        lower[key] -= 1;
+        refuse(&richer, &floors, &units);
+        refuse(&balances, &lower, &units);
+    }
+    for unit in 0..units.len() {
+        let mut other = units.clone();
+        other[unit][0].amount += 1;
+        refuse(&balances, &floors, &other);
+        let mut other = units.clone();
+        other.swap(unit, (unit + 1) % units.len());
+        refuse(&balances, &floors, &other);
+    }
+    // The same legs, cut into units differently.
+    let merged = [[units[0].clone(), units[1].clone()].concat()];
+    refuse(&balances, &floors, &[&merged[..], &units[2..]].concat());
+}
+
+fn test(unit: u32, step: u32, key: u32) -> Removal {
+    Removal {
+        unit,
+        step,
+        cause: Cause::Test { key },
+    }
+}
+
+fn order(unit: u32, step: u32, key: u32, behind: u32) -> Removal {
+    Removal {
+        unit,
+        step,
+        cause: Cause::Order { key, behind },
+    }
+}
+
+#[test]
+fn says_what_is_wrong_with_a_trace() {
+    use CertificateError as Error;
+    let problem = small();
+    let (certificate, settled) = certify(&problem);
+    let good = [
+        test(0, 0, 0),
+        order(1, 0, 1, 0),
+        order(2, 0, 2, 1),
+        test(3, 1, 3),
+    ];
+    assert_eq!(certificate.removals, good);
+    let [zero, one, two, three] = good;
+    let cases: [(&[Removal], Error); 16] = [
+        (&[], Error::StillFails { key: 0 }),
+        (&[zero, one, two], Error::StillFails { key: 3 }),
+        // Not the first failing key; a key that passes; one that does not exist; none fails any more.
+        (
+            &[three],
+            Error::NotFirstFailing {
+                entry: 0,
+                key: 3,
+                first: Some(0),
+            },
+        ),
+        (
+            &[test(4, 0, 4)],
+            Error::NotFirstFailing {
+                entry: 0,
+                key: 4,
+                first: Some(0),
+            },
+        ),
+        (
+            &[test(0, 0, 99)],
+            Error::NotFirstFailing {
+                entry: 0,
+                key: 99,
+                first: Some(0),
+            },
+        ),
+        (
+            &[zero, one, two, three, test(4, 2, 4)],
+            Error::NotFirstFailing {
+                entry: 4,
+                key: 4,
+                first: None,
+            },
+        ),
+        (
+            &[test(99, 0, 0)],
+            Error::NotLastMember {
+                entry: 0,
+                unit: 99,
+                key: 0,
+                last: Some(0),
+            },
+        ),
+        (
+            &[zero, order(2, 0, 1, 0)],
+            Error::NotLastMember {
+                entry: 1,
+                unit: 2,
+                key: 1,
+                last: Some(1),
+            },
+        ),
+        (
+            &[zero, one, one],
+            Error::NotLastMember {
+                entry: 2,
+                unit: 1,
+                key: 1,
+                last: None,
+            },
+        ),
+        // Someone is left behind: at the next step, at the end.
+        (
+            &[zero, one, three],
+            Error::LeftBehind {
+                unit: 2,
+                key: 2,
+                ahead: 1,
+            },
+        ),
+        (
+            &[zero],
+            Error::LeftBehind {
+                unit: 1,
+                key: 1,
+                ahead: 0,
+            },
+        ),
+        // Behind one that was not removed, one of another step, on a key which that one does not debit.
+        (
+            &[zero, one, two, order(4, 0, 4, 4)],
+            Error::NotBehind {
+                entry: 3,
+                unit: 4,
+                key: 4,
+                behind: 4,
+            },
+        ),
+        (
+            &[zero, one, two, order(3, 0, 3, 1)],
+            Error::NotBehind {
+                entry: 3,
+                unit: 3,
+                key: 3,
+                behind: 1,
+            },
+        ),
+        (
+            &[order(0, 0, 0, 1)],
+            Error::NotBehind {
+                entry: 0,
+                unit: 0,
+                key: 0,
+                behind: 1,
+            },
+        ),
+        (
+            &[zero, one, two, test(3, 0, 3)],
+            Error::StepMisnumbered {
+                entry: 3,
+                expected: 1,
+                actual: 0,
+            },
+        ),
+        (
+            &[zero, order(1, 1, 1, 0), two],
+            Error::StepMisnumbered {
+                entry: 1,
+                expected: 0,
+                actual: 1,
+            },
+        ),
+    ];
+    for (removals, error) in cases {
+        let other = Certificate {
+            removals: removals.to_vec(),
+            ..certificate.clone()
+        };
+        assert_eq!(
+            check(&problem, &other, &settled),
+            Err(error),
+            "{removals:?}"
+        );
+    }
+}
+
+#[test]
+fn a_trace_out_of_its_canonical_place_is_refused() {
+    // Both orders would prove the same; only one is canonical.
+    let units = [
+        vec![leg(0, 3, 1), leg(1, 3, 1), leg(2, 3, 1)],
+        vec![leg(1, 3, 1)],
+        vec![leg(2, 3, 1)],
+    ];
+    let problem = problem(&[0, 9, 9, 9], &units);
+    let (certificate, settled) = certify(&problem);
+    let mut swapped = certificate.clone();
+    swapped.removals.swap(1, 2);
+    assert_eq!(check(&problem, &certificate, &settled), Ok(()));
+    let left = CertificateError::LeftBehind {
+        unit: 1,
+        key: 1,
+        ahead: 0,
+    };
+    assert_eq!(check(&problem, &swapped, &settled), Err(left));
+}
+
+#[test]
+fn random_changes_of_a_trace_are_refused() {
+    let mut refused = 0;
+    for seed in seeds(8_000) {
+        let mut random = Random(seed ^ 0x99);
+        let shape = random_shape(&mut random, 40);
+        let problem = random_problem(&mut random, shape);
+        let (certificate, settled) = certify(&problem);
+        let mut other = certificate.clone();
+        let count = other.removals.len() as u64;
+        if count < 2 {
+            continue;
+        }
+        let (i, j) = (random.below(count) as usize, random.below(count) as usize);
+        match random.below(5) {
+            0 => other.removals.swap(i, j),
+            1 => other.removals.truncate(i),
+            2 => drop(other.removals.remove(i)),
+            3 => other.removals.insert(i, other.removals[j]),
+            _ => other.removals[i].cause = other.removals[j].cause,
+        }
+        if other != certificate {
+            assert!(check(&problem, &other, &settled).is_err(), "seed {seed}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 2_000, "{refused}");
+}
+
+#[test]
+fn bytes_are_stable() {
+    let problem = small();
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let (certificate, _) = certify(&problem);
+    let bytes = certificate.encode();
+    assert_eq!(&bytes[..16], b"valuta-run-tr-v1");
+    assert_eq!(bytes[16..48], certificate.input_hash);
+    let trace = [
+        "04000000",                   // removals
+        "000000000000000000",         // test: unit 0, key 0
+        "01010000000100000000000000", // order: unit 1, key 1, behind 0
+        "01020000000200000001000000", // order: unit 2, key 2, behind 1
+        "000300000003000000",         // test: unit 3, key 3
+    ];
+    assert_eq!(hex(&bytes[48..]), trace.concat());
+    assert_eq!(problem.hash(), input_hash_by_hand(&problem));
+    assert_eq!(
+        hex(&problem.hash()),
+        "ee1909ac74e57eb66087829fb944d79922520d3254491cfe839c8e95eb1dc81d"
+    );
+    assert_eq!(
+        hex(&certificate.hash()),
+        "6e27086d37a443480eb952d61a95e4f5cd38dd163faa564e62611883e1debab7"
+    );
+}
+
+/// The documented layout, written out naively.
+fn input_hash_by_hand(problem: &Problem) -> [u8; 32] {
+    let mut bytes = b"valuta-run-in-v1".to_vec();
+    let leg_count = problem.legs().len() as u32;
+    for count in [problem.key_count(), problem.unit_count(), leg_count] {
+        bytes.extend(count.to_le_bytes());
+    }
+    bytes.extend(
+        problem
+            .balances()
+            .iter()
+            .flat_map(|balance| balance.to_le_bytes()),
+    );
+    bytes.extend(
+        problem
+            .floors()
+            .iter()
+            .flat_map(|floor| floor.to_le_bytes()),
+    );
+    let mut end = 0;
+    for (_, legs) in problem.units() {
+        end += legs.len() as u32;
+        bytes.extend(end.to_le_bytes());
+    }
+    for leg in problem.legs() {
+        bytes.extend(leg.debtor.to_le_bytes());
+        bytes.extend(leg.creditor.to_le_bytes());
+        bytes.extend(leg.amount.to_le_bytes());
+    }
+    Sha256::digest(&bytes).into()
+}
+
+#[test]
+fn long_inputs_hash_as_documented() {
+    let mut random = Random(5);
+    let shape = Shape {
+        participants: 900,
+        assets: 3,
+        units_max: 9_000,
+        legs_max: 3,
+    };
+    let problem = random_problem(&mut random, shape);
+    assert!(
+        problem.legs().len() > 2_048,
+        "more than one chunk of each table"
+    );
+    assert_eq!(problem.hash(), input_hash_by_hand(&problem));
+    let (certificate, settled) = certify(&problem);
+    assert_eq!(check(&problem, &certificate, &settled), Ok(()));
+    let digest = <[u8; 32]>::from(Sha256::digest(certificate.encode()));
+    assert_eq!(certificate.hash(), digest);
+}
+
+#[test]
+fn says_where_bytes_are_wrong() {
+    let problem = small();
+    let bytes = certify(&problem).0.encode();
+    let refuse = |bytes: &[u8], error| assert_eq!(Certificate::decode(bytes), Err(error));
+    let changed = |index: usize, value: u8| {
+        let mut changed = bytes.clone();
+        changed[index] = value;
+        changed
+    };
+    refuse(
+        &[],
+        DecodeError::Truncated {
+            field: "magic",
+            offset: 0,
+        },
+    );
+    refuse(
+        &bytes[..40],
+        DecodeError::Truncated {
+            field: "input hash",
+            offset: 16,
+        },
+    );
+    refuse(
+        &bytes[..51],
+        DecodeError::Truncated {
+            field: "number of removals",
+            offset: 48,
+        },
+    );
+    refuse(
+        &bytes[..52],
+        DecodeError::Truncated {
+            field: "removal's tag",
+            offset: 52,
+        },
+    );
+    refuse(
+        &bytes[..60],
+        DecodeError::Truncated {
+            field: "removal's key",
+            offset: 57,
+        },
+    );
+    refuse(
+        &bytes[..70],
+        DecodeError::Truncated {
+            field: "removal's unit ahead",
+            offset: 70,
+        },
+    );
+    refuse(&changed(0, b'V'), DecodeError::MagicWrong);
+    refuse(
+        &changed(61, 2),
+        DecodeError::TagUnknown { offset: 61, tag: 2 },
+    );
+    refuse(&changed(52, 1), DecodeError::FirstMustBeTest { offset: 52 });
+    refuse(
+        &[&bytes[..], &[0]].concat(),
+        DecodeError::TrailingBytes {
+            offset: bytes.len(),
+        },
+    );
+    // A count that no text of this length can hold claims no memory.
+    let count_max = [&bytes[..48], &[0xff; 4]].concat();
+    refuse(
+        &count_max,
+        DecodeError::Truncated {
+            field: "removal's tag",
+            offset: 52,
+        },
+    );
+}

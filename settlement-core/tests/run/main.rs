@@ -1,0 +1,11 @@
+//! The run, its certificate and the nets, against naive oracles and worked figures.
+#![allow(clippy::unwrap_used)]
+// Cents stand apart from euros: 99_000_000_00 is 99 million.
+#![allow(clippy::inconsistent_digit_grouping)]
+
+mod certificate;
+mod gridlock;
+mod netting;
+mod oracle;
+mod pvp;
+mod support;
