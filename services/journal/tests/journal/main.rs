@@ -1,0 +1,9 @@
+//! The journal from outside: what it promises, and what faults get.
+#![allow(clippy::unwrap_used)]
+
+mod damage;
+mod double;
+mod faults;
+mod full_disk;
+mod order;
+mod support;
