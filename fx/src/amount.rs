@@ -70,24 +70,17 @@ impl DecimalText {
     pub fn parse(text: &[u8]) -> Result<Self, AmountTextError> {
         let negative = text.first() == Some(&b'-');
         let start = usize::from(negative);
-        let mut mantissa: i64 = 0;
-        let mut point = None;
-        // The mantissa wraps only beyond 18 significant digits, which the slow path then refuses.
-        for (offset, byte) in text.iter().enumerate().skip(start) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit <= 9 {
-                mantissa = mantissa.wrapping_mul(10).wrapping_add(i64::from(digit));
-            } else if *byte == b'.' && point.is_none() && offset > start {
-                point = Some(offset);
-            } else {
-                return Err(refusal(text, offset));
-            }
+        let (whole, point) = take_digits(text, start, 0);
+        let (mantissa, end) = match text.get(point) {
+            Some(b'.') => take_digits(text, point + 1, whole),
+            _ => (whole, point),
+        };
+        let scale = end.saturating_sub(point + 1);
+        let part_is_empty = point == start || end == point + 1;
+        if end != text.len() || part_is_empty {
+            return Err(refusal(text, if point == start { point } else { end }));
         }
-        let end = text.len();
-        if end == start || point == Some(end - 1) {
-            return Err(refusal(text, end));
-        }
-        let scale = point.map_or(0, |point| end - point - 1);
+        // The mantissa may have wrapped only where there are more digits than fit.
         if end - start > TEXT_DIGITS_MAX {
             check_size(&text[start..], scale)?;
         }
@@ -120,6 +113,21 @@ impl DecimalText {
             .filter(|minor_units| *minor_units <= MINOR_UNITS_MAX)
             .ok_or(AmountError::TooLarge)
     }
+}
+
+/// Appends the digits from `offset` on to a mantissa; gives where they end too.
+#[inline]
+fn take_digits(text: &[u8], offset: usize, mantissa: i64) -> (i64, usize) {
+    let (mut mantissa, mut offset) = (mantissa, offset);
+    while let Some(byte) = text.get(offset) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        mantissa = mantissa.wrapping_mul(10).wrapping_add(i64::from(digit));
+        offset += 1;
+    }
+    (mantissa, offset)
 }
 
 #[cold]

@@ -46,11 +46,20 @@ impl AssetCode {
 
     /// Back from the packed form; `None` if no code packs to it.
     #[must_use]
-    pub fn from_packed(packed: u64) -> Option<Self> {
-        let bytes = packed.to_be_bytes();
-        let length = bytes.iter().position(|byte| *byte == 0);
-        let code = Self::parse(&bytes[..length.unwrap_or(ASSET_CODE_BYTES_MAX)])?;
-        (code.0 == packed).then_some(code)
+    pub const fn from_packed(packed: u64) -> Option<Self> {
+        let mut rest = packed;
+        while rest != 0 {
+            // A zero before the last character is not a code byte either.
+            if !is_code_byte((rest >> (u64::BITS - u8::BITS)) as u8) {
+                return None;
+            }
+            rest <<= u8::BITS;
+        }
+        if packed == 0 {
+            None
+        } else {
+            Some(Self(packed))
+        }
     }
 
     /// The code as text, held inline.

@@ -356,6 +356,15 @@ mod tests {
             assert!(!good.verify(source, 9, &rate, 0, rounding));
             assert!(!good.verify(source, 2, &rate.inverse(), 0, rounding));
         }
+        // The identity holds, but the amount has 19 digits.
+        let double = Rate::parse("2").unwrap();
+        let target = MINOR_UNITS_MAX * 2;
+        let bad = Conversion {
+            target,
+            residual_numerator: 0,
+            residual_denominator: 1,
+        };
+        assert!(!bad.verify(MINOR_UNITS_MAX, 2, &double, 2, Rounding::Down));
         // A half goes one way only.
         let half = Rate::parse("0.5").unwrap();
         let [even, up, down] =

@@ -173,6 +173,9 @@ mod tests {
         );
         // 1 lira = 0.000516... euro: 0.001 at three decimals, nothing at all of Irish pounds
         check((1, 0), "1936.27", 3, "0.787564", 2, (1, 0));
+        // 0.0005 up to 0.001 in each of the steps
+        check((1, 3), "2.00000", 3, "0.500000", 3, (1, 1));
+        check((2, 3), "2.00000", 3, "0.500000", 4, (1, 5));
         check((0, 2), "1.95583", 3, "6.55957", 2, (0, 0));
     }
 

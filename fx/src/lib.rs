@@ -16,10 +16,8 @@
 //! | [`rate_book`]  | [`RateBook`]                           | direct, inverse or cross                     |
 //! | [`quote`]      | [`QuoteTerms`], a locked price         | rounds the side that is not fixed, once      |
 //! | [`valuation`]  | [`ValuationRate`], 12 decimals         | rounds once, then values exactly in 256 bits |
-//! | [`split`]      | shares of a whole                      | sums to the whole                            |
+//! | [`mod@split`]  | shares of a whole                      | sums to the whole                            |
 //! | [`calendar`]   | business days, spot, cut-offs          | -                                            |
-//!
-//! Two modules depend on nothing here (`asset`, `rounding`); the rest read top to bottom.
 
 pub mod amount;
 pub mod asset;
