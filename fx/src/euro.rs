@@ -4,7 +4,7 @@
 //! and is neither rounded, truncated nor inverted into a rate of its own; between two currencies the
 //! amount goes through the euro, and that intermediate amount is rounded to not less than three
 //! decimals; the result is rounded to the nearest minor unit, a half up. A named method beside
-//! [`convert`](crate::convert): it rounds twice, so there is no single residual.
+//! [`convert`]: it rounds twice, so there is no single residual.
 
 use crate::amount::DecimalText;
 use crate::conversion::{ConvertError, convert};
