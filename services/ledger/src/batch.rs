@@ -56,7 +56,8 @@ pub struct BatchInput {
 pub enum MemberContent {
     /// An instruction's bytes.
     One(Vec<u8>),
-    /// A matched trade: SHA-256 of each side's bytes, in sequence order.
+    /// A matched trade: SHA-256 of each side's bytes, in sequence order. Each side's receipt shows its own
+    /// bytes and only the hash of the other's.
     Two(Hash, Hash),
 }
 

@@ -185,7 +185,7 @@ fn malformed_batches_are_refused_in_order() {
         |b| b.postings.iter_mut().for_each(|p| p.amount = i128::MAX),
         "over 128 bits",
     );
-    check("scheme", |b| b.scheme = "a b".into(), "`scheme`");
+    check("scheme", |b| b.scheme = "a\tb".into(), "`scheme`");
     check("no scheme", |b| b.scheme.clear(), "`scheme`");
     check("newline", |b| b.scheme.push('\n'), "`scheme`");
     check("number", |b| b.number = 0, "`batch`");

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! valuta.batch/v1
-//! scheme <1 to 64 of A-Z a-z 0-9 . _ ->
+//! scheme <name, 1 to 64 printable ASCII characters>
 //! batch <number, from 1>
 //! time <unix milliseconds>
 //! cycle <value date>/<number>, or - for a gross batch
@@ -215,8 +215,8 @@ fn field<T>(field: &'static str, value: Option<T>) -> Result<T, HeaderError> {
 }
 
 fn is_scheme(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=SCHEME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+    (1..=SCHEME_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 /// `YYYY-MM-DD/<number from 1>`; whether the day exists is the core's business.
@@ -288,6 +288,11 @@ mod tests {
             ..header()
         };
         assert_eq!(Header::parse(&gross.text()), Ok(gross));
+        let spaced = Header {
+            scheme: " a - b ".into(),
+            ..header()
+        };
+        assert_eq!(Header::parse(&spaced.text()), Ok(spaced));
     }
 
     #[test]
@@ -302,7 +307,8 @@ mod tests {
         };
         check("batch/v1", "batch/v2", "line 1");
         check("scheme demo\n", "", "line 2: `scheme`");
-        check("scheme demo", "scheme  demo", "`scheme`");
+        check("scheme demo", "scheme d\u{e9}mo", "`scheme`");
+        check("scheme demo", "scheme\tdemo", "line 2: `scheme`");
         check("scheme demo", "scheme ", "`scheme`");
         check("batch 7", "batch 07", "canonical");
         check("batch 7", "batch +7", "canonical");

@@ -123,6 +123,13 @@ impl LogKey {
         )
     }
 
+    /// The C2SP tlog-policy that trusts this log's signature alone. A bank takes it from the operator by
+    /// another way than the receipts.
+    #[must_use]
+    pub fn policy(&self) -> String {
+        format!("log {}\nquorum none\n", self.vkey())
+    }
+
     /// The key id: `SHA-256(name || 0x0A || 0x01 || public key)[..4]`.
     #[must_use]
     pub fn id(&self) -> [u8; 4] {

@@ -79,7 +79,7 @@ impl Ledger {
             return Err(entries.damaged(ENTRIES_START, "the entries' root is not the checkpoint's"));
         }
         let signed = settle_uncovered(&store, &entries, &key, &mut scan, signed)?;
-        let checkpoint = Arc::from(signed.sign(&key));
+        let (checkpoint, policy) = (Arc::from(signed.sign(&key)), key.policy());
         let view = View {
             tree: scan.tree,
             offsets: scan.offsets,
@@ -90,7 +90,7 @@ impl Ledger {
             store,
             key,
             reader: LedgerReader {
-                shared: Arc::new(Shared::new(entries, view)),
+                shared: Arc::new(Shared::new(entries, policy, view)),
             },
             signed,
             scheme: scan.scheme,
@@ -338,7 +338,10 @@ fn settle_uncovered(
             "more than one entry after the checkpoint: it is an old copy",
         ));
     }
-    store.sync_entries(entries)?;
+    // Written again before it is synced: after a failed sync the system may hold it in memory only, and
+    // take it for clean.
+    let text = entries.read(offset)?.text;
+    store.append(entries, offset, &text)?;
     let edge = scan.tree.edge();
     let signed = Checkpoint {
         size: edge.size(),

@@ -32,6 +32,7 @@ pub struct LedgerReader {
 
 pub(crate) struct Shared {
     pub(crate) entries: Entries,
+    policy: String,
     view: RwLock<View>,
 }
 
@@ -44,9 +45,10 @@ pub(crate) struct View {
 }
 
 impl Shared {
-    pub(crate) fn new(entries: Entries, view: View) -> Self {
+    pub(crate) fn new(entries: Entries, policy: String, view: View) -> Self {
         Self {
             entries,
+            policy,
             view: RwLock::new(view),
         }
     }
@@ -80,6 +82,12 @@ impl LedgerReader {
     #[must_use]
     pub fn checkpoint(&self) -> Arc<str> {
         self.shared.view().checkpoint.clone()
+    }
+
+    /// The policy that trusts this log's signature alone: [`LogKey::policy`](crate::LogKey::policy).
+    #[must_use]
+    pub fn policy(&self) -> &str {
+        &self.shared.policy
     }
 
     /// How many entries the log has.

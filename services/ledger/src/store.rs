@@ -187,14 +187,10 @@ impl Store {
         self.step(Step::WriteEntry, &entries.path, || {
             entries.file.write_all_at(&frame, offset)
         })?;
-        self.sync_entries(entries)?;
+        // A crash after this leaves a whole entry that no checkpoint covers: the next start signs it, since
+        // the same journal offers the same entry again.
+        self.step(Step::SyncEntry, &entries.path, || entries.file.sync_data())?;
         Ok(offset + frame.len() as u64)
-    }
-
-    /// Makes the entries durable. A crash after this leaves a whole entry that no checkpoint covers: the
-    /// next start signs it, since the same journal offers the same entry again.
-    pub(crate) fn sync_entries(&self, entries: &Entries) -> Result<(), LedgerError> {
-        self.step(Step::SyncEntry, &entries.path, || entries.file.sync_data())
     }
 
     /// Cuts off what no checkpoint covers. Durable on return.

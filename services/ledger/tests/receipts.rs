@@ -370,6 +370,7 @@ fn keys_come_from_the_policy_only() {
     check(&[vkey("valuta.example/other", 1)], false);
     check(&[vkey(ORIGIN, 2), vkey(ORIGIN, 1)], true);
     check(&[vkey("valuta.example/other", 1), vkey(ORIGIN, 2)], false);
+    assert!(verify(&receipt, &Policy::parse(ledger.reader().policy()).unwrap()).is_ok());
 }
 
 /// Cosignatures of unknown witnesses change nothing; a second signature by the log must be good too.
@@ -543,4 +544,35 @@ fn extra_of(receipt: &str) -> String {
 fn with_extra(receipt: &str, extra: &[u8]) -> String {
     let line = receipt.lines().nth(1).unwrap();
     receipt.replacen(line, &format!("extra {}", STANDARD.encode(extra)), 1)
+}
+
+/// Receipts are kept for years: the files that the verifier's own tests read are what is written today.
+#[test]
+fn receipts_are_written_as_the_stored_ones() {
+    let (_dir, ledger) = ledger(&[2, 6, 1]);
+    let batch = batch(2, 6);
+    let check = |index, content: &ReceiptContent, stored: &str| {
+        let proof = member_proof(&batch, index).unwrap();
+        assert_eq!(ledger.reader().receipt(2, &proof, content).unwrap(), stored);
+    };
+    let trade = contents(2, 1);
+    check(
+        0,
+        &contents(2, 0)[0],
+        include_str!("../../verify/tests/data/payment.tlog-proof"),
+    );
+    check(
+        1,
+        &trade[0],
+        include_str!("../../verify/tests/data/trade-first.tlog-proof"),
+    );
+    check(
+        1,
+        &trade[1],
+        include_str!("../../verify/tests/data/trade-second.tlog-proof"),
+    );
+    assert_eq!(
+        key().policy(),
+        include_str!("../../verify/tests/data/policy")
+    );
 }

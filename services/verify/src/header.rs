@@ -55,7 +55,7 @@ impl Header {
         field("balances", list(balances))?;
         field("previous", text::hash(previous))?;
         Ok(Self {
-            scheme: field("scheme", token(scheme))?,
+            scheme: field("scheme", printable(scheme))?,
             batch: field("batch", text::number(batch))?,
             time_ms: field(
                 "time",
@@ -106,6 +106,12 @@ fn optional<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T
 fn token(text: &str) -> Option<String> {
     let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_token.then(|| text.to_owned())
+}
+
+/// A name may have spaces: it is the rest of its line.
+fn printable(text: &str) -> Option<String> {
+    let is_printable = !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    is_printable.then(|| text.to_owned())
 }
 
 fn list(text: &str) -> Option<(u64, [u8; 32])> {
