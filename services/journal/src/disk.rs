@@ -146,15 +146,21 @@ pub(crate) fn sync_directory(dir: &Path) -> Result<(), FileError> {
     opened.sync_all().map_err(FileError::at("sync", dir))
 }
 
-/// Creates the directory, durably, if it is not there.
+/// Creates the directory and those above it, durably, if they are not there.
 pub(crate) fn create_directory(dir: &Path) -> Result<(), FileError> {
     if dir.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(dir).map_err(FileError::at("create", dir))?;
-    match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent),
-        _ => sync_directory(Path::new(".")),
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_directory(parent)?;
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(FileError::at("create", dir)(error))
+        }
+        _ => sync_directory(parent),
     }
 }
 
@@ -174,23 +180,39 @@ pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
 pub(crate) struct Lock(File);
 
 impl Lock {
-    /// Opens the lock file, or only an existing one, and takes the lock or says that it is taken.
-    pub fn take(dir: &Path, create: bool) -> Result<Self, OpenError> {
+    /// Takes the lock for a writer, or says that it is taken.
+    pub fn take(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join("lock");
         let mut options = OpenOptions::new();
         let opened = options
             .read(true)
-            .write(create)
-            .create(create)
+            .write(true)
+            .create(true)
             .truncate(false)
             .open(&path);
-        let file = opened.map_err(FileError::at("open", &path))?;
+        Self::exclusive(dir, opened.map_err(FileError::at("open", &path))?)
+    }
+
+    /// Takes the lock of a stopped journal to read it. `None`: there is no lock file, as in a copy
+    /// or on a read-only medium, so no writer has it.
+    pub fn take_existing(dir: &Path) -> Result<Option<Self>, OpenError> {
+        let path = dir.join("lock");
+        match File::open(&path) {
+            Ok(file) => Self::exclusive(dir, file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FileError::at("open", &path)(error).into()),
+        }
+    }
+
+    fn exclusive(dir: &Path, file: File) -> Result<Self, OpenError> {
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
                 dir: dir.to_path_buf(),
             }),
-            Err(TryLockError::Error(error)) => Err(FileError::at("lock", &path)(error).into()),
+            Err(TryLockError::Error(error)) => {
+                Err(FileError::at("lock", &dir.join("lock"))(error).into())
+            }
         }
     }
 }

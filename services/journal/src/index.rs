@@ -4,10 +4,10 @@
 //! time that someone looks into it, by hopping over its headers, outside the lock: a lookup never
 //! makes the writer wait for the disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::ReadError;
+use crate::error::{Damage, ReadError};
 use crate::frame::{self, HEADER_BYTES};
 use crate::segment::{PAGE, Segment, SegmentHeader};
 
@@ -82,7 +82,7 @@ impl RecordIndex {
         segment.entries.get_or_insert(loaded);
         let offset = segment
             .offset_of(sequence)
-            .expect("loaded, and a segment starts with a record");
+            .expect("loaded, and its records have no gaps");
         Ok((base, offset))
     }
 
@@ -110,20 +110,34 @@ impl SegmentEntries {
     }
 }
 
-/// Hops over the record headers of a full segment, which another one follows.
-fn load(dir: &std::path::Path, base: u64) -> Result<Vec<Entry>, ReadError> {
+/// Hops over the record headers of a full segment, which another one follows. The headers are not
+/// verified here, but their sequences must follow one another from the one segment header to the
+/// next; whoever reads a record verifies it.
+fn load(dir: &Path, base: u64) -> Result<Vec<Entry>, ReadError> {
     let segment = Segment::open(dir, base)?;
-    let end = Segment::open(dir, segment.header.end())?
-        .header
-        .previous_end;
+    let next = Segment::open(dir, segment.header.end())?.header;
     let mut entries = Vec::new();
-    let mut offset = base + PAGE;
-    while offset < end {
+    let (mut offset, mut sequence) = (base + PAGE, segment.header.base_sequence);
+    while offset < next.previous_end {
+        let damaged = |reason| segment.damaged(offset, reason);
         let mut header = [0; HEADER_BYTES];
         let read = segment.named.read_at(&mut header, offset - base)?;
-        let length = frame::length(&header[..read]).map_err(|r| segment.damaged(offset, r))?;
-        entries.push((frame::sequences(&header).0, offset));
-        offset += length as u64;
+        let length = frame::length(&header[..read]).map_err(damaged)?;
+        let (first, last) = frame::sequences(&header);
+        let expected = sequence + 1;
+        if first != expected || last < first || last > next.base_sequence {
+            return Err(damaged(Damage::SequenceGap {
+                expected,
+                first,
+                last,
+            })
+            .into());
+        }
+        entries.push((first, offset));
+        (offset, sequence) = (offset + length as u64, last);
+    }
+    if (offset, sequence) != (next.previous_end, next.base_sequence) {
+        return Err(segment.damaged(base, Damage::SegmentNotContiguous).into());
     }
     Ok(entries)
 }

@@ -50,7 +50,7 @@ impl FileReader {
         let (lock, recovery) = recover::open_stopped(dir)?;
         let tail = Tail::new(recovery.tail);
         tail.close();
-        Ok((Self::open_at(dir, from, tail, Some(lock))?, recovery))
+        Ok((Self::open_at(dir, from, tail, lock)?, recovery))
     }
 
     fn open_at(

@@ -79,7 +79,7 @@ pub(crate) struct Scan {
 /// Opens for writing; creates the journal if the directory has none.
 pub(crate) fn open(dir: &Path, options: &FileJournalOptions) -> Result<Opened, OpenError> {
     disk::create_directory(dir)?;
-    let lock = Lock::take(dir, true)?;
+    let lock = Lock::take(dir)?;
     TEMPORARY
         .iter()
         .try_for_each(|name| disk::remove(&dir.join(name)))?;
@@ -106,13 +106,13 @@ pub(crate) fn open(dir: &Path, options: &FileJournalOptions) -> Result<Opened, O
 }
 
 /// Opens a stopped journal to read; changes nothing. The lock keeps writers out meanwhile.
-pub(crate) fn open_stopped(dir: &Path) -> Result<(Lock, Recovery), OpenError> {
+pub(crate) fn open_stopped(dir: &Path) -> Result<(Option<Lock>, Recovery), OpenError> {
     if !dir.is_dir() || segment::list(dir)?.is_empty() && !Marks::path(dir).exists() {
         return Err(OpenError::NoJournal {
             dir: dir.to_path_buf(),
         });
     }
-    let lock = Lock::take(dir, false)?;
+    let lock = Lock::take_existing(dir)?;
     let (segments, marks, scan) = inspect(dir, false)?;
     Ok((lock, recovery(&segments, &marks, &scan, false)))
 }

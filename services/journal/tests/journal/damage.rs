@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use valuta_journal::{Damage, Damaged, Journal, OpenError, ReadError, framed_bytes};
+use valuta_journal::{Damage, Damaged, Journal, OpenError, ReadError, Record, framed_bytes};
 
 use crate::support::{
     Image, PAGE, Random, append_one, directory, image, journal_of, open, open_and_replay,
@@ -427,4 +427,35 @@ fn a_follower_meets_damage_too() {
         lookup.record_containing(2),
         Err(ReadError::Damaged(_))
     ));
+}
+
+/// A lookup in an older segment hops over headers before it verifies: none may lead it astray.
+#[test]
+fn a_lookup_gives_the_right_record_or_names_damage() {
+    let dir = directory();
+    journal_of(dir.path(), &[10, 3000, 20, 9000, 30], 5);
+    let files = segments(dir.path());
+    let whole = fs::read(&files[0]).unwrap();
+    let records = read_offline(dir.path()).unwrap().0;
+    let (mut right, mut named) = (0, 0);
+    for at in (PAGE as usize..whole.len()).filter(|at| at % (PAGE as usize) < 140) {
+        let mut bad = whole.clone();
+        bad[at] ^= 1 << (at % 8);
+        fs::write(&files[0], bad).unwrap();
+        let (journal, _) = open(dir.path(), 16 << 10).unwrap();
+        let lookup = journal.lookup();
+        for record in &records {
+            match lookup.record_containing(record.header.first_sequence) {
+                Ok(found) => right += u32::from(assert_same(&found, record)),
+                Err(ReadError::Damaged(damaged)) if damaged.file == files[0] => named += 1,
+                Err(error) => panic!("byte {at}: {error}"),
+            }
+        }
+    }
+    assert!(right > 0 && named > 0, "{right} right, {named} named");
+}
+
+fn assert_same(found: &Record, expected: &Record) -> bool {
+    assert_eq!(found, expected);
+    true
 }

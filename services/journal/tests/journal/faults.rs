@@ -167,12 +167,12 @@ fn kill_at_every(calls: &str, kills_min: u32) {
 }
 
 /// Fails each call of these names once; the child must stop by itself and in order.
-fn fail_at_every(calls: &str, failures_min: u32) {
+fn fail_at_every(calls: &str, error: &str, failures_min: u32) {
     let mut nth = 1;
     while is_reached(calls, nth) {
         let dir = directory();
-        let case = format!("EIO at {calls} {nth}");
-        let status = run(dir.path(), calls, "error=EIO", nth);
+        let case = format!("{error} at {calls} {nth}");
+        let status = run(dir.path(), calls, &format!("error={error}"), nth);
         assert!(status.success(), "{case}: {status}");
         check_journal(&dir, &case);
         nth += 1;
@@ -214,12 +214,19 @@ fn killed_at_every_allocation_and_removal() {
 
 #[test]
 fn a_failed_sync_is_for_ever() {
-    fail_at_every("fdatasync", 16);
-    fail_at_every("fsync", 12);
+    fail_at_every("fdatasync", "EIO", 16);
+    fail_at_every("fsync", "EIO", 12);
 }
 
 #[test]
 fn a_failed_write_or_rename_is_for_ever() {
-    fail_at_every("pwritev", 20);
-    fail_at_every("?rename,?renameat,?renameat2", 5);
+    fail_at_every("pwritev", "EIO", 20);
+    fail_at_every("?rename,?renameat,?renameat2", "EIO", 5);
+}
+
+/// The disk is full although space was reserved: a write that fails is fatal, whatever the reason.
+#[test]
+fn a_broken_reservation_is_for_ever() {
+    fail_at_every("pwritev", "ENOSPC", 20);
+    fail_at_every("fallocate", "EIO", 5);
 }

@@ -370,6 +370,23 @@ fn a_second_writer_gets_a_clear_error() {
 }
 
 #[test]
+fn a_copy_without_the_lock_file_reads_and_opens() {
+    let dir = directory();
+    journal_of(dir.path(), &[10, 9000], 2);
+    std::fs::remove_file(dir.path().join("lock")).unwrap();
+    assert_eq!(read_offline(dir.path()).unwrap().0.len(), 2);
+    assert!(!dir.path().join("lock").exists(), "reading changes nothing");
+    assert_eq!(
+        open(dir.path(), SMALL_SEGMENT_BYTES)
+            .unwrap()
+            .0
+            .tail()
+            .sequence,
+        2
+    );
+}
+
+#[test]
 fn there_is_nothing_to_read_where_no_journal_is() {
     let dir = directory();
     for path in [dir.path().to_path_buf(), dir.path().join("missing")] {
