@@ -86,6 +86,15 @@ pub fn push(payload: &mut Vec<u8>, input: &Input<'_>, events: &[Event]) {
     written.expect("a Vec takes every byte");
 }
 
+/// A command's bytes as a record holds them: what a movement's leaf commits to.
+pub fn command_bytes(command: &Command) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Encoder::new(&mut bytes)
+        .encode(command)
+        .expect("a Vec takes every byte");
+    bytes
+}
+
 /// The payload is not one that this program can read.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
@@ -138,6 +147,38 @@ impl<'a> Entries<'a> {
             })?;
         self.entry += 1;
         Ok(Some(input))
+    }
+
+    /// The next input's events, appended to `events`, and how many they are; the input itself is
+    /// skipped. `None` at the end. For a replay, which needs no inputs.
+    pub fn next_appending(
+        &mut self,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<u32>, PayloadError> {
+        if self.decoder.position() == self.decoder.input().len() {
+            return Ok(None);
+        }
+        let before = events.len();
+        let entry = self.entry;
+        self.entry += 1;
+        let read = |decoder: &mut Decoder<'a>, events: &mut Vec<Event>| {
+            if decoder.array()? != Some(2) {
+                return Err(minicbor::decode::Error::message(
+                    "an entry is an input and its events",
+                ));
+            }
+            decoder.skip()?;
+            let count = decoder.array()?.unwrap_or(0);
+            for _ in 0..count {
+                events.push(decoder.decode()?);
+            }
+            Ok(())
+        };
+        read(&mut self.decoder, events).map_err(|error| PayloadError::Malformed {
+            entry,
+            reason: error.to_string(),
+        })?;
+        Ok(Some(u32::try_from(events.len() - before).unwrap_or(u32::MAX)))
     }
 
     /// The next input without its events, which are skipped.

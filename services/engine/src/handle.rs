@@ -1,0 +1,199 @@
+//! What the rest of the program calls. Cheap to clone; every answer is durable when it comes.
+
+use crate::writer::{Message, Request};
+use settlement_core::command::{Caller, Command, Refusal};
+use settlement_core::ids::{Sequence, Timestamp};
+use settlement_core::instruction::Submissions;
+use settlement_core::record::{self, Input};
+use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
+use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{Semaphore, oneshot, watch};
+use valuta_journal::{ReadError, RecordLookup};
+
+/// Instructions that may be on their way to an answer at once; more wait outside. It bounds the
+/// engine's memory, and is some tens of full steps.
+pub(crate) const IN_FLIGHT_INSTRUCTIONS_MAX: u32 = 262_144;
+
+/// Tokens' SHA-256 and whom each stands for.
+pub(crate) type TokenTable = BTreeMap<[u8; 32], Caller>;
+
+/// Split by who must act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The caller: try again. Nothing was written.
+    #[error("unavailable: {reason}")]
+    Unavailable {
+        /// When it may have passed.
+        retry_after_ms: u32,
+        /// For people.
+        reason: String,
+    },
+    /// Us: the engine has stopped. What was not answered may be durable or not: send it again.
+    #[error("the engine has stopped")]
+    Stopped,
+}
+
+/// A query's answer, and how far the journal was durable when it was true.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The durable watermark.
+    pub sequence: Sequence,
+    /// Record time.
+    pub time: Timestamp,
+    /// The answer.
+    pub view: View,
+}
+
+/// An instruction as it was journaled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The canonical bytes.
+    pub bytes: Vec<u8>,
+    /// Record time.
+    pub time: Timestamp,
+}
+
+/// What is durable now, for everyone to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watermark {
+    pub sequence: u64,
+    pub time: Timestamp,
+}
+
+/// The way to the engine.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) mailbox: Sender<Message>,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) tokens: Arc<RwLock<Arc<TokenTable>>>,
+    pub(crate) durable: watch::Receiver<Watermark>,
+    pub(crate) durable_sequence: watch::Receiver<u64>,
+    pub(crate) lookup: Arc<dyn RecordLookup>,
+    pub(crate) rehearsal: bool,
+}
+
+impl Handle {
+    /// Decides a batch; answers when all of it is durable.
+    pub async fn submit(&self, batch: Submissions) -> Result<SubmitAnswer, EngineError> {
+        let weight = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
+        let weight = weight.clamp(1, IN_FLIGHT_INSTRUCTIONS_MAX);
+        self.ask(weight, |reply| Request::Submit { batch, reply })
+            .await?
+    }
+
+    /// Decides any other write; answers when it is durable, or refused without a trace.
+    pub async fn command(
+        &self,
+        command: Command,
+    ) -> Result<Result<CommandAnswer, Refusal>, EngineError> {
+        let command = Box::new(command);
+        self.ask(1, |reply| Request::Command { command, reply })
+            .await?
+    }
+
+    /// Answers from the live state at the durable watermark, once that is at least `min_sequence`.
+    /// Waits without end for a sequence that never comes: the caller has the deadline.
+    pub async fn query(
+        &self,
+        query: Query,
+        min_sequence: Sequence,
+    ) -> Result<Answered, EngineError> {
+        let mut durable = self.durable.clone();
+        durable
+            .wait_for(|mark| mark.sequence >= min_sequence.0)
+            .await
+            .map_err(|_| EngineError::Stopped)?;
+        self.ask(1, |reply| Request::Query { query, reply }).await
+    }
+
+    /// An instruction's bytes from the journal, `None` if this sequence is no durable instruction.
+    pub async fn content(&self, sequence: Sequence) -> Result<Option<Content>, EngineError> {
+        let lookup = Arc::clone(&self.lookup);
+        tokio::task::spawn_blocking(move || read_content(&*lookup, sequence))
+            .await
+            .map_err(|_| EngineError::Stopped)?
+    }
+
+    /// Whom a token stands for, by its SHA-256.
+    pub fn caller(&self, token_hash: &[u8; 32]) -> Option<Caller> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(token_hash).copied()
+    }
+
+    /// The last durable sequence, and its changes. Closed when the engine has stopped.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.durable_sequence.clone()
+    }
+
+    /// Record time at the durable watermark.
+    pub fn now(&self) -> Timestamp {
+        self.durable.borrow().time
+    }
+
+    /// Whether time comes only from `SetTime`.
+    pub fn rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
+    /// Takes nothing more, finishes what was taken, answers it, and ends the engine's threads.
+    pub fn shut_down(&self) {
+        // If the engine is already gone there is nothing to end.
+        let _ = self.mailbox.send(Message::ShutDown);
+    }
+
+    async fn ask<T>(
+        &self,
+        weight: u32,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, EngineError> {
+        let permits = Arc::clone(&self.permits);
+        let _permit = permits
+            .acquire_many(weight)
+            .await
+            .map_err(|_| EngineError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        self.mailbox
+            .send(Message::Request(request(reply)))
+            .map_err(|_| EngineError::Stopped)?;
+        answer.await.map_err(|_| EngineError::Stopped)
+    }
+}
+
+fn read_content(
+    lookup: &dyn RecordLookup,
+    sequence: Sequence,
+) -> Result<Option<Content>, EngineError> {
+    let unreadable = |reason: String| {
+        tracing::error!(sequence = sequence.0, %reason, "journal not readable");
+        EngineError::Unavailable {
+            retry_after_ms: 1_000,
+            reason: format!("the journal cannot be read at sequence {}", sequence.0),
+        }
+    };
+    let record = match lookup.record_containing(sequence.0) {
+        Ok(record) => record,
+        Err(ReadError::NotDurable { .. }) => return Ok(None),
+        Err(error) => return Err(unreadable(error.to_string())),
+    };
+    let mut entries =
+        record::entries(&record.payload).map_err(|error| unreadable(error.to_string()))?;
+    let mut at = record.header.first_sequence;
+    while let Some(input) = entries
+        .next_input()
+        .map_err(|error| unreadable(error.to_string()))?
+    {
+        if at == sequence.0 {
+            let Input::Instruction(bytes) = input else {
+                return Ok(None);
+            };
+            return Ok(Some(Content {
+                bytes: bytes.to_vec(),
+                time: Timestamp(record.header.time_ms),
+            }));
+        }
+        at += 1;
+    }
+    Err(unreadable("the record ends before it".to_owned()))
+}

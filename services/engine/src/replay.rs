@@ -1,0 +1,124 @@
+//! Journal to state, at start: one thread reads, verifies and decodes, the other applies.
+
+use settlement_core::event::Event;
+use settlement_core::ids::{Sequence, Timestamp};
+use settlement_core::record::{self, PayloadError};
+use settlement_core::state::State;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use valuta_journal::{JournalReader, ReadError, Record};
+
+/// Decoded records between the two threads; each is at most a few MiB.
+const RECORDS_AHEAD: usize = 8;
+
+/// The journal cannot be replayed; the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The journal is damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A record's payload is not one of this program's.
+    #[error("record at offset {offset}: {error}")]
+    Payload {
+        /// Of the record, in the journal.
+        offset: u64,
+        /// What is wrong.
+        error: PayloadError,
+    },
+    /// A record says it holds other inputs than it does.
+    #[error("record at offset {offset}: holds {found} inputs, its header says {expected}")]
+    Count {
+        /// Of the record, in the journal.
+        offset: u64,
+        /// By the payload.
+        found: u64,
+        /// By the header.
+        expected: u64,
+    },
+}
+
+/// What a replay read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Last sequence.
+    pub sequence: u64,
+    /// Last record time.
+    pub time: Timestamp,
+    /// Records read.
+    pub records: u64,
+    /// Events applied.
+    pub events: u64,
+}
+
+struct Decoded {
+    time: Timestamp,
+    first_sequence: u64,
+    /// How many events each input has.
+    counts: Vec<u32>,
+    events: Vec<Event>,
+}
+
+/// Applies every record that `reader` has to `state`.
+pub fn replay(reader: &mut dyn JournalReader, state: &mut State) -> Result<Replayed, ReplayError> {
+    let (sender, decoded) = sync_channel(RECORDS_AHEAD);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || read(reader, &sender));
+        let mut replayed = Replayed::default();
+        for record in decoded {
+            apply(state, &record, &mut replayed);
+        }
+        reading.join().expect("the reading thread does not panic")?;
+        Ok(replayed)
+    })
+}
+
+fn apply(state: &mut State, record: &Decoded, replayed: &mut Replayed) {
+    let mut events = record.events.iter();
+    for (at, &count) in (0u64..).zip(&record.counts) {
+        let sequence = Sequence(record.first_sequence + at);
+        for event in events.by_ref().take(count as usize) {
+            state.apply(sequence, record.time, event);
+        }
+        replayed.sequence = sequence.0;
+    }
+    replayed.time = record.time;
+    replayed.records += 1;
+    replayed.events += record.events.len() as u64;
+}
+
+fn read(
+    reader: &mut dyn JournalReader,
+    sender: &SyncSender<Decoded>,
+) -> Result<(), ReplayError> {
+    while let Some(record) = reader.next()? {
+        // The other side only goes away by a panic, which the join reports.
+        if sender.send(decode(&record)?).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn decode(record: &Record) -> Result<Decoded, ReplayError> {
+    let offset = record.offset;
+    let payload = |error| ReplayError::Payload { offset, error };
+    let mut entries = record::entries(&record.payload).map_err(payload)?;
+    let mut decoded = Decoded {
+        time: Timestamp(record.header.time_ms),
+        first_sequence: record.header.first_sequence,
+        counts: Vec::new(),
+        events: Vec::new(),
+    };
+    while let Some(count) = entries.next_appending(&mut decoded.events).map_err(payload)? {
+        decoded.counts.push(count);
+    }
+    let expected = record.header.last_sequence - record.header.first_sequence + 1;
+    let found = decoded.counts.len() as u64;
+    if found != expected {
+        return Err(ReplayError::Count {
+            offset,
+            found,
+            expected,
+        });
+    }
+    Ok(decoded)
+}

@@ -1,0 +1,186 @@
+//! A closed batch as the ledger takes it: contents from the journal, names from the directory.
+
+use crate::members;
+use crate::relay::RelayError;
+use settlement_core::directory::Directory;
+use settlement_core::event::{AccountAmount, Batch, Event, MirrorAmount};
+use settlement_core::follow::BatchMember;
+use settlement_core::ids::{BatchNumber, Sequence, Timestamp};
+use settlement_core::record::{self, Input};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use valuta_journal::{Chain, Record, RecordLookup};
+use valuta_ledger::{Balance, BatchInput, MemberContent, Posting};
+
+/// Where in the journal a batch closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing {
+    pub sequence: Sequence,
+    pub time: Timestamp,
+    /// Over the record that closed it and all before.
+    pub chain: Chain,
+}
+
+/// Builds the ledger's input. Pure in the journal: the same batch gives the same bytes.
+pub(crate) fn input(
+    batch: &Batch,
+    closing: Closing,
+    members: &[BatchMember],
+    directory: &Directory,
+    scheme: &str,
+    lookup: &dyn RecordLookup,
+) -> Result<BatchInput, RelayError> {
+    Ok(BatchInput {
+        scheme: scheme.to_owned(),
+        number: batch.number,
+        time_ms: closing.time.0,
+        cycle: batch.cycle.map(|cycle| cycle.to_string()),
+        seed: batch.seed,
+        members: member_contents(members, lookup)?,
+        postings: lines(directory, &batch.postings, &batch.mirror_postings)
+            .map(|(participant, asset, amount)| Posting {
+                participant,
+                asset,
+                amount,
+            })
+            .collect(),
+        balances: lines(directory, &batch.balances, &batch.mirror_balances)
+            .map(|(participant, asset, amount)| Balance {
+                participant,
+                asset,
+                amount,
+            })
+            .collect(),
+        certificate_hash: batch.certificate_hash,
+        sequence: closing.sequence.0,
+        chain: closing.chain,
+    })
+}
+
+/// (participant or agent, asset, amount) of accounts, then of mirrors.
+fn lines<'a>(
+    directory: &'a Directory,
+    accounts: &'a [AccountAmount],
+    mirrors: &'a [MirrorAmount],
+) -> impl Iterator<Item = (String, String, i128)> + 'a {
+    let of_accounts = accounts.iter().map(|line| {
+        let account = directory.account(line.account);
+        let participant = directory.participant(account.participant).bic;
+        let asset = directory.asset(account.asset).code;
+        (participant.to_string(), asset.to_string(), i128::from(line.amount))
+    });
+    let of_mirrors = mirrors.iter().map(|line| {
+        let asset = directory.asset(line.asset);
+        (asset.agent.to_string(), asset.code.to_string(), line.amount.0)
+    });
+    of_accounts.chain(of_mirrors)
+}
+
+/// The leaf contents in member order. Reads each record that holds a member once.
+pub(crate) fn member_contents(
+    members: &[BatchMember],
+    lookup: &dyn RecordLookup,
+) -> Result<Vec<MemberContent>, RelayError> {
+    let mut sequences: Vec<_> = members.iter().copied().flat_map(members::sequences).collect();
+    sequences.sort_unstable();
+    let bytes: BTreeMap<Sequence, Vec<u8>> = read_contents(&sequences, lookup)?;
+    let bytes_of = |sequence: Sequence| {
+        bytes
+            .get(&sequence)
+            .ok_or(RelayError::NoInput { sequence: sequence.0 })
+    };
+    members
+        .iter()
+        .map(|member| {
+            Ok(match *member {
+                BatchMember::Single(one) | BatchMember::Movement(one) => {
+                    MemberContent::One(bytes_of(one)?.clone())
+                }
+                BatchMember::Trade(first, second) => {
+                    MemberContent::Two(sha256(bytes_of(first)?), sha256(bytes_of(second)?))
+                }
+            })
+        })
+        .collect()
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The contents of inputs, given in ascending order.
+pub(crate) fn read_contents(
+    sequences: &[Sequence],
+    lookup: &dyn RecordLookup,
+) -> Result<BTreeMap<Sequence, Vec<u8>>, RelayError> {
+    let mut contents = BTreeMap::new();
+    let mut wanted = sequences.iter().copied().peekable();
+    while let Some(&first) = wanted.peek() {
+        let record: Arc<Record> = lookup.record_containing(first.0)?;
+        let mut entries = record::entries(&record.payload)?;
+        let mut at = Sequence(record.header.first_sequence);
+        while let Some(input) = entries.next_input()? {
+            if wanted.next_if_eq(&at).is_some() {
+                contents.insert(at, content(&input));
+            }
+            at.0 += 1;
+        }
+        // A record that does not hold what the index says it holds would loop for ever.
+        if wanted.peek() == Some(&first) {
+            return Err(RelayError::NoInput { sequence: first.0 });
+        }
+    }
+    Ok(contents)
+}
+
+/// What a leaf commits to: an instruction's canonical bytes, a movement's command as journaled.
+fn content(input: &Input<'_>) -> Vec<u8> {
+    match input {
+        Input::Instruction(bytes) => bytes.to_vec(),
+        Input::Command(command) => record::command_bytes(command),
+        Input::Tick { .. } | Input::Ran(_) => Vec::new(),
+    }
+}
+
+/// As much of the ledger's input as the member tree is made of.
+pub(crate) fn members_only(batch: &Batch, members: Vec<MemberContent>) -> BatchInput {
+    BatchInput {
+        scheme: String::new(),
+        number: batch.number,
+        time_ms: 0,
+        cycle: None,
+        seed: batch.seed,
+        members,
+        postings: Vec::new(),
+        balances: Vec::new(),
+        certificate_hash: None,
+        sequence: 0,
+        chain: [0; 32],
+    }
+}
+
+/// Finds a batch's closing event again.
+pub(crate) fn read_closing(
+    number: BatchNumber,
+    closed_by: Sequence,
+    lookup: &dyn RecordLookup,
+) -> Result<Batch, RelayError> {
+    let record = lookup.record_containing(closed_by.0)?;
+    let mut entries = record::entries(&record.payload)?;
+    let mut events = Vec::new();
+    let mut at = Sequence(record.header.first_sequence);
+    while entries.next_into(&mut events)?.is_some() {
+        if at == closed_by {
+            let found = events.drain(..).find_map(|event| match event {
+                Event::GrossBatchClosed(batch) | Event::CycleRan { batch, .. } => {
+                    (batch.number == number).then_some(batch)
+                }
+                _ => None,
+            });
+            return found.ok_or(RelayError::NoBatch { number });
+        }
+        at.0 += 1;
+    }
+    Err(RelayError::NoBatch { number })
+}

@@ -1,0 +1,20 @@
+//! Journal to ledger: turns each closed batch into what the ledger takes, in order, and makes receipts.
+//!
+//! | module | room for |
+//! |---|---|
+//! | `batch` | a batch's members and contents, read from the journal |
+//! | `members` | which inputs each batch settled: a file a batch, rebuilt by following |
+//! | `relay` | the follower's loop |
+//! | `receipts` | member trees and receipt files, on demand |
+//!
+//! It follows the journal with a cursor that needs no store: the ledger says which batch comes next, and
+//! an older one is skipped. A dead relay stops nothing but anchoring.
+
+mod batch;
+mod members;
+mod receipts;
+mod relay;
+
+pub use members::MemberFiles;
+pub use receipts::{Receipt, Receipts};
+pub use relay::{Relay, RelayError};
