@@ -4,10 +4,8 @@ use super::problem::Problem;
 
 /// A key that no unit debits.
 const RANK_NONE: u32 = u32::MAX;
-/// Before a key's first member.
-const UNIT_NONE: u32 = u32::MAX;
 
-/// How many members each key has, and in which order keys are first debited.
+/// How often each key is debited, and in which order keys first are.
 pub(super) struct Census {
     /// One per key.
     keys: Vec<KeyCensus>,
@@ -17,16 +15,15 @@ pub(super) struct Census {
 
 #[derive(Clone, Copy)]
 struct KeyCensus {
-    members: u32,
-    latest: u32,
+    /// A unit that debits the key with several legs is counted with each: room to spare.
+    debits: u32,
     rank: u32,
 }
 
 impl Census {
     pub(super) fn new(key_count: u32) -> Self {
         let empty = KeyCensus {
-            members: 0,
-            latest: UNIT_NONE,
+            debits: 0,
             rank: RANK_NONE,
         };
         Self {
@@ -35,15 +32,10 @@ impl Census {
         }
     }
 
-    /// Counts `unit` as a member of `key`, once however many of its legs debit it. Units come in
-    /// queue order.
-    pub(super) fn count(&mut self, unit: u32, key: u32) {
+    /// Counts one leg that debits `key`; legs come in queue order.
+    pub(super) fn count(&mut self, key: u32) {
         let census = &mut self.keys[key as usize];
-        if census.latest == unit {
-            return;
-        }
-        census.latest = unit;
-        census.members += 1;
+        census.debits += 1;
         if census.rank == RANK_NONE {
             census.rank = u32::try_from(self.ranked.len()).expect("at most one a key");
             self.ranked.push(key);
@@ -55,7 +47,7 @@ impl Census {
         let mut end = 0;
         let place = |census: &KeyCensus| {
             let start = end;
-            end += census.members;
+            end += census.debits;
             Queue {
                 start,
                 end: start,

@@ -21,11 +21,9 @@ const FETCHED_UNITS_MAX: usize = 32;
 pub fn settle(problem: &Problem) -> Outcome {
     let mut tests = Floors::new(problem);
     let mut census = Census::new(problem.key_count());
-    for (unit, legs) in problem.units() {
-        for leg in legs {
-            tests.add(leg);
-            census.count(unit, leg.debtor);
-        }
+    for leg in problem.legs() {
+        tests.add(leg);
+        census.count(leg.debtor);
     }
     // When all settles nobody asks who stands behind whom: the queues are never laid out.
     if !census.ranked.iter().any(|&key| tests.fails(key)) {

@@ -313,33 +313,117 @@ fn a_trace_out_of_its_canonical_place_is_refused() {
     assert_eq!(check(&problem, &swapped, &settled), Err(left));
 }
 
+/// A forger would send the bitmap that fits the trace.
+fn left_by(removals: &[Removal], unit_count: u32) -> Bitmap {
+    let mut left = Bitmap::all(unit_count);
+    for removal in removals.iter().filter(|removal| removal.unit < unit_count) {
+        left.take(removal.unit);
+    }
+    left
+}
+
+#[test]
+fn a_forged_trace_with_its_own_bitmap_is_refused() {
+    let check_forged = |problem: &Problem, forged: &[Removal], error| {
+        let certificate = Certificate::new(problem, forged.to_vec());
+        let settled = left_by(forged, problem.unit_count());
+        assert_eq!(
+            check(problem, &certificate, &settled),
+            Err(error),
+            "{forged:?}"
+        );
+    };
+    // Unit 0 can pay; to remove it as if it stood behind the later unit 1 would favour its bank.
+    let ahead = problem(&[1, 0], &[vec![leg(0, 1, 1)], vec![leg(0, 1, 1)]]);
+    check_forged(
+        &ahead,
+        &[test(1, 0, 0), order(0, 0, 0, 1)],
+        CertificateError::NotBehind {
+            entry: 1,
+            unit: 0,
+            key: 0,
+            behind: 1,
+        },
+    );
+    // Unit 1 goes in step 0 behind unit 0, although its own test would remove it in step 1.
+    let both = problem(
+        &[0, 1, 0],
+        &[vec![leg(0, 2, 1), leg(1, 2, 1)], vec![leg(1, 2, 5)]],
+    );
+    check_forged(
+        &both,
+        &[test(0, 0, 0), test(1, 1, 1)],
+        CertificateError::LeftBehind {
+            unit: 1,
+            key: 1,
+            ahead: 0,
+        },
+    );
+    // Nothing is to be removed at all.
+    let fine = problem(&[9, 0], &[vec![leg(0, 1, 1)]]);
+    check_forged(
+        &fine,
+        &[test(0, 0, 0)],
+        CertificateError::NotFirstFailing {
+            entry: 0,
+            key: 0,
+            first: None,
+        },
+    );
+}
+
 #[test]
 fn random_changes_of_a_trace_are_refused() {
     let mut refused = 0;
     for seed in seeds(8_000) {
         let mut random = Random(seed ^ 0x99);
-        let shape = random_shape(&mut random, 40);
+        let shape = random_shape(&mut random, if seed % 2 == 0 { 6 } else { 40 });
         let problem = random_problem(&mut random, shape);
         let (certificate, settled) = certify(&problem);
-        let mut other = certificate.clone();
-        let count = other.removals.len() as u64;
-        if count < 2 {
-            continue;
-        }
-        let (i, j) = (random.below(count) as usize, random.below(count) as usize);
-        match random.below(5) {
-            0 => other.removals.swap(i, j),
-            1 => other.removals.truncate(i),
-            2 => drop(other.removals.remove(i)),
-            3 => other.removals.insert(i, other.removals[j]),
-            _ => other.removals[i].cause = other.removals[j].cause,
-        }
-        if other != certificate {
-            assert!(check(&problem, &other, &settled).is_err(), "seed {seed}");
-            refused += 1;
+        for _ in 0..4 {
+            let mut other = certificate.clone();
+            change(&mut other.removals, &problem, &mut random);
+            if other != certificate {
+                let forged = left_by(&other.removals, problem.unit_count());
+                assert!(check(&problem, &other, &settled).is_err(), "seed {seed}");
+                assert!(check(&problem, &other, &forged).is_err(), "seed {seed}");
+                refused += 1;
+            }
         }
     }
-    assert!(refused > 2_000, "{refused}");
+    assert!(refused > 10_000, "{refused}");
+}
+
+/// One random change; may leave the trace as it was.
+fn change(removals: &mut Vec<Removal>, problem: &Problem, random: &mut Random) {
+    let count = removals.len() as u64;
+    let (units, keys) = (
+        u64::from(problem.unit_count()),
+        u64::from(problem.key_count()),
+    );
+    if units == 0 {
+        return;
+    }
+    let unit = random.below(units) as u32;
+    let (key, behind) = (random.below(keys) as u32, random.below(units) as u32);
+    let step = removals.last().map_or(0, |last| last.step);
+    let cause = match random.below(2) {
+        0 => test(unit, step + 1, key),
+        _ => order(unit, step, key, behind),
+    };
+    if count == 0 {
+        return removals.push(cause);
+    }
+    let (i, j) = (random.below(count) as usize, random.below(count) as usize);
+    match random.below(7) {
+        0 => removals.swap(i, j),
+        1 => removals.truncate(i),
+        2 => drop(removals.remove(i)),
+        3 => removals.insert(i, removals[j]),
+        4 => removals[i].cause = removals[j].cause,
+        5 => removals[i].cause = cause.cause,
+        _ => removals.push(cause),
+    }
 }
 
 #[test]
