@@ -158,7 +158,7 @@ pub enum BatchError {
     PostingsMustSumToZero {
         /// The asset.
         asset: String,
-        /// The sum in minor units; `None` beyond 128 bits.
+        /// The sum in minor units; in words where it is beyond 128 bits.
         sum: String,
     },
 }

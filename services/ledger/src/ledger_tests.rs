@@ -331,6 +331,33 @@ fn a_whole_entry_that_does_not_follow_is_refused() {
     );
 }
 
+/// As from another journal: whole, and of the right number.
+#[test]
+fn a_whole_entry_that_names_another_one_before_it_is_refused() {
+    let (place, other) = (Place::with(1), Place::new());
+    let mut ledger = other.open().unwrap();
+    ledger
+        .add(&BatchInput {
+            seed: [99; 32],
+            ..batch(1)
+        })
+        .unwrap();
+    ledger.add(&batch(2)).unwrap();
+    drop(ledger);
+    let one = fs::read(place.file("entries")).unwrap();
+    let foreign = fs::read(other.file("entries")).unwrap();
+    fs::write(
+        place.file("entries"),
+        [&one[..], &foreign[one.len()..]].concat(),
+    )
+    .unwrap();
+    assert!(
+        place.error().contains("does not name the one before it"),
+        "{}",
+        place.error()
+    );
+}
+
 #[test]
 fn a_second_process_is_refused() {
     let place = Place::with(1);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signer as _, SigningKey};
 use valuta_ledger::{
     Balance, BatchInput, Hash, Ledger, LedgerError, LogKey, MemberContent, MemberProof, MemberTree,
     Posting, ReceiptContent, Side, member_proof, sha256,
@@ -371,6 +372,33 @@ fn keys_come_from_the_policy_only() {
     check(&[vkey(ORIGIN, 2), vkey(ORIGIN, 1)], true);
     check(&[vkey("valuta.example/other", 1), vkey(ORIGIN, 2)], false);
     assert!(verify(&receipt, &Policy::parse(ledger.reader().policy()).unwrap()).is_ok());
+}
+
+/// A log that the policy trusts signs for itself, not for another trusted one.
+#[test]
+fn a_log_speaks_for_itself_only() {
+    let (_dir, ledger) = ledger(&[3]);
+    let proof = member_proof(&batch(1, 3), 0).unwrap();
+    let receipt = ledger
+        .reader()
+        .receipt(1, &proof, &contents(1, 0)[0])
+        .unwrap();
+    let other = LogKey::from_seed("valuta.example/other", &[2; 32]).unwrap();
+    let policy = Policy::parse(&format!("log {}\n{}", key().vkey(), other.policy())).unwrap();
+    assert!(verify(&receipt, &policy).is_ok());
+    let (unsigned, _) = receipt.split_once("\u{2014}").unwrap();
+    let (_, body) = unsigned.trim_end().split_once("\n\n").unwrap();
+    let signature = SigningKey::from_bytes(&[2; 32])
+        .sign(format!("{body}\n").as_bytes())
+        .to_bytes();
+    let blob = STANDARD.encode([&other.id()[..], &signature].concat());
+    let line = format!("\u{2014} valuta.example/other {blob}\n");
+    let error = verify(format!("{unsigned}{line}"), &policy).unwrap_err();
+    assert!(matches!(error, VerifyError::LogUnknown { .. }), "{error}");
+    assert!(
+        verify(format!("{receipt}{line}"), &policy).is_ok(),
+        "the second signature is good"
+    );
 }
 
 /// Cosignatures of unknown witnesses change nothing; a second signature by the log must be good too.

@@ -42,7 +42,9 @@ pub enum VerifyError {
         reason: &'static str,
     },
     /// No signature is by a key of the policy.
-    #[error("unknown log: the policy has no key with the name and id of a signature by `{origin}`")]
+    #[error(
+        "unknown log: no signature on the checkpoint of `{origin}` is by a key that the policy has for it"
+    )]
     LogUnknown {
         /// The checkpoint's first line; not authenticated.
         origin: String,
