@@ -223,7 +223,7 @@ fn scan(segment: &Segment, mark: &Cursor, marks_path: &Path) -> Result<Scan, Seg
         cursor = next;
         position += framed_bytes(frame.payload.len());
     };
-    if mark.offset > cursor.offset || has_record_after(&bytes, position, segment) {
+    if mark.offset > cursor.offset || is_acknowledged_later(&bytes, position, segment) {
         return Err(damaged(&segment.named.path, position as u64, stopped).into());
     }
     if !mark_met {
@@ -262,8 +262,7 @@ pub(crate) fn follow(
             last,
         });
     }
-    // `durable_through` is where the record before ends: one write is in flight.
-    if header.chain_before != cursor.chain || frame.durable_through != cursor.offset {
+    if header.chain_before != cursor.chain {
         return Err(Damage::ChainBroken);
     }
     Ok(Cursor {
@@ -274,13 +273,15 @@ pub(crate) fn follow(
     })
 }
 
-/// Whether a valid record starts on a page after `position`: then what stands at `position` was
-/// acknowledged before it was written.
-fn has_record_after(bytes: &[u8], position: usize, segment: &Segment) -> bool {
+/// Whether a valid record on a page after `position` says that all up to beyond it was acknowledged.
+fn is_acknowledged_later(bytes: &[u8], position: usize, segment: &Segment) -> bool {
     let SegmentHeader { id, base, .. } = segment.header;
     (position + PAGE_BYTES..bytes.len())
         .step_by(PAGE_BYTES)
-        .any(|at| frame::decode(&bytes[at..], id, base + at as u64).is_ok())
+        .any(|at| {
+            let frame = frame::decode(&bytes[at..], id, base + at as u64);
+            frame.is_ok_and(|frame| frame.durable_through > base + position as u64)
+        })
 }
 
 /// Step 4. The new file is zero beyond the valid part and has the full length.

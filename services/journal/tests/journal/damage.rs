@@ -1,6 +1,6 @@
 //! Torn tails are cut, damage of acknowledged data is refused and named.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -402,6 +402,41 @@ fn a_mark_of_another_history_is_refused() {
 
 fn journal_append(journal: &mut dyn Journal, sequence: u64) {
     journal.append(sequence, sequence, 0, b"other").unwrap();
+}
+
+/// An intact record of the same journal id, place and sequence, but of another history.
+#[test]
+fn a_record_of_another_history_breaks_the_chain() {
+    for (number, page) in [(0, 2), (0, 3), (1, 2)] {
+        let (dir, other) = (directory(), directory());
+        journal_of(dir.path(), &[300; 5], 5);
+        let (mut journal, _) = open(other.path(), 16 << 10).unwrap();
+        (1..=5).for_each(|sequence| journal_append(&mut journal, sequence));
+        drop(journal);
+        let (file, theirs) = (
+            &segments(dir.path())[number],
+            &segments(other.path())[number],
+        );
+        let mut record = [0; PAGE as usize];
+        File::open(theirs)
+            .unwrap()
+            .read_exact_at(&mut record, page * PAGE)
+            .unwrap();
+        let ours = OpenOptions::new().write(true).open(file).unwrap();
+        ours.write_all_at(&record, page * PAGE).unwrap();
+        for error in [
+            read_offline(dir.path()).map(|_| ()).unwrap_err(),
+            open_and_replay(dir.path()).map(|_| ()).unwrap_err(),
+        ] {
+            let damaged = damage(error);
+            assert_eq!(
+                (&damaged.file, damaged.offset),
+                (file, page * PAGE),
+                "{damaged}"
+            );
+            assert_eq!(damaged.reason, Damage::ChainBroken);
+        }
+    }
 }
 
 /// Damage that appears while a follower reads, not only at start.

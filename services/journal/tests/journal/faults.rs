@@ -17,8 +17,8 @@ use crate::support::{
     SMALL_SEGMENT_BYTES, append_one, directory, drain, open, payload, read_offline,
 };
 
-const CHILD_DIR: &str = "VALUTA_JOURNAL_CHILD";
-const RECORDS: u64 = 8;
+pub const CHILD_DIR: &str = "VALUTA_JOURNAL_CHILD";
+pub const RECORDS: u64 = 8;
 const SIGKILL: i32 = 9;
 
 /// The child: two lives of the journal over two segments and a spare each, in a directory that

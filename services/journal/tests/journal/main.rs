@@ -7,3 +7,4 @@ mod faults;
 mod full_disk;
 mod order;
 mod support;
+mod sync_order;
