@@ -334,7 +334,7 @@ fn files_that_are_missing_or_not_their_own_are_named() {
 #[test]
 fn files_of_another_journal_do_not_pass() {
     let (dir, other) = (directory(), directory());
-    journal_of(dir.path(), &[300; 5], 5);
+    journal_of(dir.path(), &[300; 8], 8);
     let id = valuta_journal::JournalId([9; 16]);
     let theirs = valuta_journal::FileJournalOptions {
         id: Some(id),
@@ -342,16 +342,19 @@ fn files_of_another_journal_do_not_pass() {
     };
     let (mut journal, _) =
         valuta_journal::FileJournal::create_or_open(other.path(), theirs).unwrap();
-    (0..5).for_each(|_| append_one(&mut journal, 300));
+    (0..8).for_each(|_| append_one(&mut journal, 300));
     drop(journal);
     for name in [
         "marks",
         "00000000000000000000.segment",
         "00000000000000016384.segment",
+        "00000000000000032768.segment",
     ] {
         let whole = image(dir.path());
         fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
-        let damaged = damage(open_and_replay(dir.path()).map(|_| ()).unwrap_err());
+        // Opening sees it at once, not only a replay.
+        let damaged = damage(open(dir.path(), 16 << 10).map(|_| ()).unwrap_err());
+        assert_eq!(damaged.offset, 0);
         assert!(
             matches!(damaged.reason, Damage::OtherJournal { .. }),
             "{name}: {damaged}"
