@@ -10,6 +10,7 @@ use settlement_core::run::{Leg, Problem, settle};
 
 const PARTICIPANTS: u32 = 200;
 const ASSETS: u32 = 50;
+const KEYS: u32 = PARTICIPANTS * ASSETS;
 const UNITS_DEFAULT: u32 = 1_000_000;
 const NETTED_LEGS: u32 = 10_000_000;
 const AMOUNT_MAX: u64 = 1_000_000;
@@ -27,35 +28,33 @@ fn main() {
         "case", "settled", "steps", "settle", "input", "trace", "total", "check"
     );
     let plenty = i64::MAX / 4;
-    measure("all settle", units, |_| plenty, |_| false);
-    measure("nothing in the funds", units, |_| 0, |_| false);
-    measure("a little each", units, |_| 60_000_000, |_| false);
-    measure(
-        "half without funds",
-        units,
-        |key| if key % 2 == 0 { plenty } else { 0 },
-        |_| false,
-    );
-    measure("nothing, one by one", units, |_| -1, |_| true);
-    measure(
-        "nothing, first fails",
-        units,
-        |key| if key == 0 { i64::MIN / 2 } else { plenty },
-        |_| false,
-    );
+    let half = |key| if key % 2 == 0 { plenty } else { 0 };
+    let first_fails = |key| if key == 0 { i64::MIN / 2 } else { plenty };
+    let first_short = |key| if key == 0 { -1 } else { 0 };
+    measure("all settle", units, |_| plenty, trade);
+    measure("all but just", units, |_| 60_000_000, trade);
+    measure("nothing funded", units, |_| 0, trade);
+    measure("half funded", units, half, trade);
+    measure("one bank fails", units, first_fails, trade);
+    measure("nothing, one by one", units, |_| -1, alone);
+    measure("nothing, domino", units, first_short, domino);
     measure_netting();
 }
 
-/// `alone`: both legs pay from one account, and nobody pays that in, so that nothing cascades.
-fn measure(name: &str, units: u32, fund: impl Fn(u32) -> i64, alone: impl Fn(u32) -> bool) {
-    let keys = PARTICIPANTS * ASSETS;
-    let mut problem =
-        Problem::new((0..keys).map(fund).collect(), vec![0; keys as usize]).expect("as many");
+fn measure(
+    name: &str,
+    units: u32,
+    fund: impl Fn(u32) -> i64,
+    unit_legs: impl Fn(&mut Random, u32) -> [Leg; 2],
+) {
+    let balances: Vec<i64> = (0..KEYS).map(fund).collect();
+    let floors = vec![0; balances.len()];
+    let mut problem = Problem::new(balances, floors).expect("as many");
     problem.reserve(units as usize, 2 * units as usize);
     let mut random = Random(1);
     for unit in 0..units {
         problem
-            .push_unit(&trade(&mut random, alone(unit)))
+            .push_unit(&unit_legs(&mut random, unit))
             .expect("valid legs");
     }
     let (mut settle_ms, mut input_ms, mut trace_ms, mut check_ms) =
@@ -89,31 +88,47 @@ fn measure(name: &str, units: u32, fund: impl Fn(u32) -> i64, alone: impl Fn(u32
 }
 
 /// Two participants exchange two assets.
-fn trade(random: &mut Random, alone: bool) -> [Leg; 2] {
+fn trade(random: &mut Random, _unit: u32) -> [Leg; 2] {
     let (first, second) = different(random, PARTICIPANTS);
-    let (sold, bought) = different(random, if alone { ASSETS / 2 } else { ASSETS });
-    let key = |participant: u32, asset: u32| participant * ASSETS + asset;
-    let mut amount = || i64::try_from(1 + random.below(AMOUNT_MAX)).expect("small");
-    if alone {
-        return [second, (second + 1) % PARTICIPANTS].map(|creditor| Leg {
-            debtor: key(first, sold),
-            // Into the assets' upper half, from which nobody pays.
-            creditor: key(creditor, ASSETS / 2 + bought / 2),
-            amount: amount(),
-        });
-    }
+    let (sold, bought) = different(random, ASSETS);
     [
-        Leg {
-            debtor: key(first, sold),
-            creditor: key(second, sold),
-            amount: amount(),
-        },
-        Leg {
-            debtor: key(second, bought),
-            creditor: key(first, bought),
-            amount: amount(),
-        },
+        leg(key(first, sold), key(second, sold), amount(random)),
+        leg(key(second, bought), key(first, bought), amount(random)),
     ]
+}
+
+/// Both legs leave one account of the assets' lower half for the upper half, from which nobody pays: no
+/// removal has followers.
+fn alone(random: &mut Random, _unit: u32) -> [Leg; 2] {
+    let (first, second) = different(random, PARTICIPANTS);
+    let (sold, bought) = different(random, ASSETS / 2);
+    let bought = ASSETS / 2 + bought;
+    [
+        leg(key(first, sold), key(second, bought), amount(random)),
+        leg(key(first, sold), key(first, bought), amount(random)),
+    ]
+}
+
+/// Each account in turn pays the next, all with what they get: one that is short fells them all, a unit
+/// at a time, each time in another queue.
+fn domino(_random: &mut Random, unit: u32) -> [Leg; 2] {
+    [leg(unit % KEYS, (unit + 1) % KEYS, 1); 2]
+}
+
+fn leg(debtor: u32, creditor: u32, amount: i64) -> Leg {
+    Leg {
+        debtor,
+        creditor,
+        amount,
+    }
+}
+
+fn key(participant: u32, asset: u32) -> u32 {
+    participant * ASSETS + asset
+}
+
+fn amount(random: &mut Random) -> i64 {
+    i64::try_from(1 + random.below(AMOUNT_MAX)).expect("small")
 }
 
 fn different(random: &mut Random, below: u32) -> (u32, u32) {
@@ -127,12 +142,10 @@ fn measure_netting() {
         participant: key / ASSETS,
         asset: key % ASSETS,
     };
-    let owners = (0..PARTICIPANTS * ASSETS).map(owner).collect();
+    let owners = (0..KEYS).map(owner).collect();
     let owners = Owners::new(owners, PARTICIPANTS, ASSETS).expect("in range");
     let mut random = Random(2);
-    let legs: Vec<Leg> = (0..NETTED_LEGS)
-        .map(|_| trade(&mut random, false)[0])
-        .collect();
+    let legs: Vec<Leg> = (0..NETTED_LEGS).map(|_| trade(&mut random, 0)[0]).collect();
     for _ in 0..2 {
         let nets = timed(|| multilateral(legs.iter().copied(), &owners).expect("valid legs"));
         let pairs = timed(|| bilateral(legs.iter().copied(), &owners).expect("valid legs"));

@@ -124,7 +124,9 @@ struct Replay<'a> {
     first_debits: Vec<Option<usize>>,
     /// Per key: its balance if the present units settle, minor units.
     balances: Vec<i128>,
-    /// Failing keys that have a member, by first debit.
+    /// Per key: whether it fails and has a member.
+    fails: Vec<bool>,
+    /// The keys that do, by first debit.
     failing: BTreeSet<(usize, u32)>,
     /// Everyone behind the removed units up to this place of the trace is removed.
     cursor: Cursor,
@@ -147,6 +149,7 @@ impl<'a> Replay<'a> {
             members: vec![Vec::new(); key_count],
             first_debits: vec![None; key_count],
             balances: problem.balances().iter().copied().map(i128::from).collect(),
+            fails: vec![false; key_count],
             failing: BTreeSet::new(),
             cursor: Cursor::default(),
         };
@@ -289,10 +292,15 @@ impl<'a> Replay<'a> {
             return;
         };
         let short = self.balances[key as usize] < i128::from(self.problem.floors()[key as usize]);
-        if short && self.last(key).is_some() {
-            self.failing.insert((first_debit, key));
-        } else {
-            self.failing.remove(&(first_debit, key));
+        let fails = short && self.last(key).is_some();
+        // The tree is asked only when something changes.
+        if fails != self.fails[key as usize] {
+            self.fails[key as usize] = fails;
+            if fails {
+                self.failing.insert((first_debit, key));
+            } else {
+                self.failing.remove(&(first_debit, key));
+            }
         }
     }
 

@@ -4,6 +4,11 @@ use super::problem::Problem;
 
 /// A key that no unit debits.
 const RANK_NONE: u32 = u32::MAX;
+/// A queue from which no burst was handed out.
+const BURST_NONE: u32 = u32::MAX;
+
+/// How many members a burst has at most.
+const BURST_MEMBERS_MAX: u32 = 32;
 
 /// How often each key is debited, and in which order keys first are.
 pub(super) struct Census {
@@ -52,6 +57,7 @@ impl Census {
                 start,
                 end: start,
                 rank: census.rank,
+                burst: BURST_NONE,
             }
         };
         let mut queues: Vec<Queue> = self.keys.iter().map(place).collect();
@@ -77,6 +83,8 @@ struct Queue {
     start: u32,
     end: u32,
     rank: u32,
+    /// From where on a burst was handed out; before the first, [`BURST_NONE`].
+    burst: u32,
 }
 
 impl Queue {
@@ -101,6 +109,20 @@ impl Queues {
     /// The key's last member.
     pub(super) fn last(&self, key: u32) -> Option<u32> {
         self.members(key).last().copied()
+    }
+
+    /// The members that the key is likely to lose next, one by one, when it fails: nothing the first
+    /// time, then a burst from the end, then nothing until those are gone.
+    pub(super) fn burst(&mut self, key: u32) -> &[u32] {
+        let queue = &mut self.queues[key as usize];
+        let end = queue.end;
+        let start = match queue.burst {
+            BURST_NONE => end,
+            burst if end > burst => return &[],
+            _ => end.saturating_sub(BURST_MEMBERS_MAX).max(queue.start),
+        };
+        queue.burst = start;
+        &self.members[start as usize..end as usize]
     }
 
     /// Takes off the key's members at `unit` and behind it, and answers them.

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use super::bitmap::Bitmap;
 use super::floors::Floors;
 use super::lowest::LowestSet;
-use super::problem::Problem;
+use super::problem::{Leg, Problem};
 use super::queues::{Census, Queues};
 use super::{Cause, Outcome, Removal};
 
@@ -52,8 +52,6 @@ struct Run<'a> {
     settled: Bitmap,
     removals: Vec<Removal>,
     step: u32,
-    /// The key of the latest step, and down to which length its queue's legs were fetched.
-    fetched: (u32, usize),
 }
 
 impl<'a> Run<'a> {
@@ -76,14 +74,19 @@ impl<'a> Run<'a> {
             settled,
             removals: Vec::new(),
             step: 0,
-            fetched: (u32::MAX, 0),
         }
     }
 
     /// Removes the failing key's last member and all that follows. The trace itself is the list of
     /// those whose followers are still to be removed.
     fn step(&mut self, key: u32) {
-        self.fetch_burst(key);
+        let problem = self.problem;
+        fetch(
+            self.queues
+                .burst(key)
+                .iter()
+                .map(|&unit| problem.unit(unit)),
+        );
         let last = self.queues.last(key).expect("a failing key has a member");
         let mut cursor = self.removals.len();
         self.settled.take(last);
@@ -95,10 +98,9 @@ impl<'a> Run<'a> {
         while cursor < self.removals.len() {
             let end = self.removals.len().min(cursor + FETCHED_UNITS_MAX);
             fetch(
-                self.problem,
                 self.removals[cursor..end]
                     .iter()
-                    .map(|removal| removal.unit),
+                    .map(|removal| problem.unit(removal.unit)),
             );
             for index in cursor..end {
                 self.follow(self.removals[index].unit);
@@ -106,19 +108,6 @@ impl<'a> Run<'a> {
             cursor = end;
         }
         self.step += 1;
-    }
-
-    /// A key that fails twice running is likely to lose many members one by one.
-    fn fetch_burst(&mut self, key: u32) {
-        let members = self.queues.members(key);
-        let (latest, fetched) = self.fetched;
-        if latest != key {
-            self.fetched = (key, members.len());
-        } else if members.len() <= fetched {
-            let next = members.len().saturating_sub(FETCHED_UNITS_MAX);
-            fetch(self.problem, members[next..].iter().copied());
-            self.fetched = (key, next);
-        }
     }
 
     /// Gives back what the removed unit moved, and removes those behind it.
@@ -168,12 +157,9 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Reads the units' legs once before they are worked on, only so that they are in the cache: they lie
+/// Reads units' legs once before they are worked on, only so that they are in the cache: they lie
 /// anywhere in memory, and loads that do not wait for each other overlap. Half of a run's time.
-fn fetch(problem: &Problem, units: impl Iterator<Item = u32>) {
-    let sum = |sum: i64, unit| {
-        let legs = problem.unit(unit);
-        sum ^ legs[0].amount ^ legs[legs.len() - 1].amount
-    };
-    black_box(units.fold(0, sum));
+fn fetch<'a>(units: impl Iterator<Item = &'a [Leg]>) {
+    let ends = |sum: i64, legs: &[Leg]| sum ^ legs[0].amount ^ legs[legs.len() - 1].amount;
+    black_box(units.fold(0, ends));
 }
