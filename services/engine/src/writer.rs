@@ -358,6 +358,10 @@ impl Writer {
 
     fn ran(&mut self, result: RunResult) -> Result<(), StopReason> {
         self.running = None;
+        // Asked for again at a tick, once there is space for what it brings.
+        if !self.space {
+            return Ok(());
+        }
         let now = self.now()?;
         self.events.clear();
         let sequence = self.step.next_sequence();

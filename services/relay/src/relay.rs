@@ -89,13 +89,12 @@ impl Relay {
     }
 
     /// Runs until `stop`, or the journal closes, or an error that needs an operator. `anchored` is
-    /// called with each batch number that the ledger holds, in order.
+    /// called with each batch number that the ledger holds, in order, those of earlier starts included.
     pub fn run(
         mut self,
         stop: &AtomicBool,
         mut anchored: impl FnMut(u64),
     ) -> Result<(), RelayError> {
-        anchored(self.ledger.next_number() - 1);
         while !stop.load(Ordering::Relaxed) {
             let Some(record) = self.reader.next()? else {
                 let after = self.reader.cursor().sequence;
@@ -147,6 +146,7 @@ impl Relay {
             self.files.write(number, closed.sequence, &closed.members)?;
         }
         if number < self.ledger.next_number() {
+            anchored(number);
             return Ok(());
         }
         let scheme = self.scheme.as_deref();

@@ -1,0 +1,172 @@
+//! A load of gross payments, made, encoded and sent by clients on the same machine.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::ReceiverStream;
+use valuta_proto::v1;
+use valuta_tests::scheme::{BANKS, payment, uetr_text};
+use valuta_tests::server::Client;
+
+/// Instructions of one request on a stream.
+const BATCH: u64 = 1_000;
+/// Requests on one stream that wait for their answer.
+const WINDOW: usize = 12;
+/// Unary calls in flight, over all connections.
+const UNARY_IN_FLIGHT: usize = 128;
+
+/// What is sent, and how.
+pub struct Load {
+    instructions: u64,
+    unary: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Default)]
+pub struct Measured {
+    pub per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+}
+
+impl Measured {
+    pub fn best(self, other: Self) -> Self {
+        if other.per_second > self.per_second { other } else { self }
+    }
+}
+
+impl Load {
+    pub fn stream(instructions: u64) -> Self {
+        Self {
+            instructions,
+            unary: false,
+        }
+    }
+
+    pub fn unary(instructions: u64) -> Self {
+        Self {
+            instructions,
+            unary: true,
+        }
+    }
+
+    /// One connection a bank.
+    pub async fn run(
+        &self,
+        address: &str,
+        tokens: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Measured> {
+        let each = self.instructions / BANKS.len() as u64;
+        let mut clients = Vec::new();
+        for bank in BANKS {
+            clients.push(Client::connect(address, &tokens[bank]).await?);
+        }
+        let started = Instant::now();
+        let tasks: Vec<_> = (0..)
+            .zip(clients)
+            .map(|(bank, client)| {
+                if self.unary {
+                    tokio::spawn(unary(client, bank, each))
+                } else {
+                    tokio::spawn(stream(client, bank, each))
+                }
+            })
+            .collect();
+        let mut latencies = Vec::new();
+        for task in tasks {
+            latencies.extend(task.await??);
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        latencies.sort_unstable();
+        let at = |share: f64| {
+            let index = ((latencies.len() as f64 - 1.0) * share) as usize;
+            f64::from(latencies[index]) / 1_000.0
+        };
+        Ok(Measured {
+            per_second: (each * BANKS.len() as u64) as f64 / seconds,
+            p50_ms: at(0.50),
+            p99_ms: at(0.99),
+        })
+    }
+}
+
+fn template(bank: usize) -> v1::Instruction {
+    payment(0, BANKS[bank], BANKS[(bank + 1) % BANKS.len()], "125.50", "USD")
+}
+
+fn numbered(template: &v1::Instruction, bank: usize, number: u64) -> v1::Instruction {
+    v1::Instruction {
+        uetr: uetr_text((bank as u128) << 50 | u128::from(number)),
+        ..template.clone()
+    }
+}
+
+/// Microseconds from making a request to its answer.
+async fn stream(mut client: Client, bank: usize, instructions: u64) -> anyhow::Result<Vec<u32>> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(WINDOW);
+    let window = Arc::new(Semaphore::new(WINDOW));
+    let sent = Arc::new(Mutex::new(VecDeque::new()));
+    let maker = {
+        let (window, sent) = (Arc::clone(&window), Arc::clone(&sent));
+        tokio::spawn(async move {
+            let template = template(bank);
+            for batch in 0..instructions / BATCH {
+                window.acquire().await?.forget();
+                sent.lock().expect("not poisoned").push_back(Instant::now());
+                let numbers = batch * BATCH..(batch + 1) * BATCH;
+                let request = v1::SubmitInstructionsRequest {
+                    instructions: numbers
+                        .map(|number| numbered(&template, bank, number))
+                        .collect(),
+                    full_answers: false,
+                };
+                sender.send(request).await?;
+            }
+            anyhow::Ok(())
+        })
+    };
+    let mut answers = client
+        .payments
+        .stream_instructions(ReceiverStream::new(receiver))
+        .await?
+        .into_inner();
+    let mut latencies = Vec::new();
+    while let Some(answer) = answers.message().await? {
+        let accepted: u32 = answer.accepted.iter().map(|range| range.count).sum();
+        anyhow::ensure!(u64::from(accepted) == BATCH, "not all accepted: {answer:?}");
+        let at = sent.lock().expect("not poisoned").pop_front();
+        let at = at.ok_or_else(|| anyhow::anyhow!("an answer to nothing"))?;
+        latencies.push(u32::try_from(at.elapsed().as_micros())?);
+        window.add_permits(1);
+    }
+    maker.await??;
+    Ok(latencies)
+}
+
+async fn unary(client: Client, bank: usize, instructions: u64) -> anyhow::Result<Vec<u32>> {
+    let lanes = (UNARY_IN_FLIGHT / BANKS.len()) as u64;
+    let tasks: Vec<_> = (0..lanes)
+        .map(|lane| {
+            let mut client = client.clone();
+            tokio::spawn(async move {
+                let template = template(bank);
+                let mut latencies = Vec::new();
+                for turn in 0..instructions / lanes {
+                    let started = Instant::now();
+                    let request = v1::SubmitInstructionRequest {
+                        instruction: Some(numbered(&template, bank, turn * lanes + lane)),
+                    };
+                    client.payments.submit_instruction(request).await?;
+                    latencies.push(u32::try_from(started.elapsed().as_micros())?);
+                }
+                anyhow::Ok(latencies)
+            })
+        })
+        .collect();
+    let mut latencies = Vec::new();
+    for task in tasks {
+        latencies.extend(task.await??);
+    }
+    Ok(latencies)
+}

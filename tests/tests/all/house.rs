@@ -1,0 +1,118 @@
+//! The house: dependencies run one way, and the pure crates stay pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Each crate, and all of ours that it may depend on (not counting tests).
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("fx", &[]),
+    ("settlement-core", &["fx"]),
+    ("valuta-proto", &[]),
+    ("valuta-journal", &[]),
+    ("valuta-ledger", &[]),
+    ("valuta-verify", &[]),
+    ("valuta-engine", &["settlement-core", "valuta-journal"]),
+    ("valuta-projector", &["fx", "settlement-core", "valuta-journal"]),
+    ("valuta-relay", &["settlement-core", "valuta-journal", "valuta-ledger"]),
+    ("valuta-gateway", &["fx", "settlement-core", "valuta-proto"]),
+    (
+        "valuta",
+        &[
+            "fx",
+            "settlement-core",
+            "valuta-engine",
+            "valuta-gateway",
+            "valuta-journal",
+            "valuta-ledger",
+            "valuta-projector",
+            "valuta-proto",
+            "valuta-relay",
+            "valuta-verify",
+        ],
+    ),
+];
+
+/// What the pure crates may not even depend on.
+const IMPURE: [&str; 8] = [
+    "tokio", "rand", "getrandom", "rusqlite", "tonic", "rustix", "tracing", "metrics",
+];
+
+fn manifests() -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let members = text
+        .split("members = [")
+        .nth(1)
+        .unwrap()
+        .split(']')
+        .next()
+        .unwrap();
+    members
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|member| *member != "tests")
+        .map(|member| {
+            let manifest = std::fs::read_to_string(root.join(member).join("Cargo.toml")).unwrap();
+            let name = manifest
+                .lines()
+                .find_map(|line| line.strip_prefix("name = "))
+                .unwrap()
+                .trim_matches('"')
+                .to_owned();
+            let dependencies = manifest
+                .split("[dependencies]")
+                .nth(1)
+                .unwrap_or("")
+                .split("\n[")
+                .next()
+                .unwrap()
+                .lines()
+                .filter_map(|line| line.split(['.', ' ', '=']).next())
+                .filter(|name| !name.is_empty() && !name.starts_with('#'))
+                .map(str::to_owned)
+                .collect();
+            (name, dependencies)
+        })
+        .collect()
+}
+
+#[test]
+fn dependencies_run_one_way() {
+    let manifests = manifests();
+    let ours: BTreeSet<_> = manifests.keys().cloned().collect();
+    let drawn: BTreeSet<_> = ARROWS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(ours, drawn, "a crate is missing from the map");
+    for (name, allowed) in ARROWS {
+        let allowed: BTreeSet<_> = allowed.iter().map(|name| (*name).to_owned()).collect();
+        let found: BTreeSet<_> = manifests[name].intersection(&ours).cloned().collect();
+        assert!(
+            found.is_subset(&allowed),
+            "{name} depends on {:?}",
+            found.difference(&allowed).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn the_pure_crates_depend_on_nothing_impure() {
+    let manifests = manifests();
+    for name in ["fx", "settlement-core"] {
+        let impure: Vec<_> = IMPURE
+            .iter()
+            .filter(|impure| manifests[name].contains(**impure))
+            .collect();
+        assert!(impure.is_empty(), "{name} depends on {impure:?}");
+    }
+}
+
+#[test]
+fn wire_types_stop_at_the_gateway_and_sql_at_the_projector() {
+    let manifests = manifests();
+    for (name, dependencies) in &manifests {
+        let at_the_edge = ["valuta-gateway", "valuta-proto", "valuta"].contains(&name.as_str());
+        assert!(at_the_edge || !dependencies.contains("tonic"), "{name} knows the wire");
+        let sql = name == "valuta-projector";
+        assert!(sql || !dependencies.contains("rusqlite"), "{name} knows SQL");
+    }
+}
