@@ -165,12 +165,11 @@ fn encode_removal(removal: &Removal, bytes: &mut Vec<u8>) {
     entry[1..5].copy_from_slice(&removal.unit.to_le_bytes());
     entry[5..9].copy_from_slice(&key.to_le_bytes());
     entry[9..].copy_from_slice(&behind.unwrap_or_default().to_le_bytes());
-    let end = if behind.is_some() {
-        REMOVAL_BYTES_MAX
-    } else {
-        9
-    };
-    bytes.extend_from_slice(&entry[..end]);
+    // A copy of constant length, cut afterwards, is several times faster than one of either length.
+    bytes.extend_from_slice(&entry);
+    if behind.is_none() {
+        bytes.truncate(bytes.len() - size_of::<u32>());
+    }
 }
 
 struct Reader<'a> {
