@@ -112,12 +112,17 @@ impl<'b, C> Decode<'b, C> for Legs {
     fn decode(d: &mut minicbor::Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
         match d.array()? {
             Some(1) => Ok(Self::One([OrderLeg::decode(d, ctx)?])),
-            Some(2) => Ok(Self::Two([OrderLeg::decode(d, ctx)?, OrderLeg::decode(d, ctx)?])),
+            Some(2) => Ok(Self::Two([
+                OrderLeg::decode(d, ctx)?,
+                OrderLeg::decode(d, ctx)?,
+            ])),
             Some(count @ 3..=16) => (0..count)
                 .map(|_| OrderLeg::decode(d, ctx))
                 .collect::<Result<_, _>>()
                 .map(Self::Many),
-            _ => Err(minicbor::decode::Error::message("an order has 1 to 16 legs")),
+            _ => Err(minicbor::decode::Error::message(
+                "an order has 1 to 16 legs",
+            )),
         }
     }
 }
@@ -347,7 +352,8 @@ pub enum Event {
         #[n(5)]
         net_value: i128Cbor,
     },
-    /// A run settled members: one bit per unit in queue order of the units that were unsettled before.
+    /// A run settled members: one bit per unit in queue order of the units that were unsettled and not
+    /// held before.
     #[n(23)]
     CycleRan {
         #[n(0)]
@@ -369,6 +375,15 @@ pub enum Event {
     /// The gross batch that was open is closed.
     #[n(25)]
     GrossBatchClosed(#[n(0)] Batch),
+    /// A run found that no more members can settle until funds or members change.
+    #[n(26)]
+    CycleRanEmpty {
+        #[n(0)]
+        cycle: CycleName,
+        /// Proves it.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        certificate_hash: [u8; 32],
+    },
 
     // --- scheme -------------------------------------------------------------------------------
     #[n(30)]

@@ -98,10 +98,7 @@ impl fmt::Display for Bic {
                 _ => b'A' + digit - 11,
             };
         }
-        let length = text
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(BIC_LONG);
+        let length = text.iter().position(|&byte| byte == 0).unwrap_or(BIC_LONG);
         f.write_str(std::str::from_utf8(&text[..length]).expect("packed from ASCII"))
     }
 }
@@ -193,7 +190,11 @@ impl Date {
                     .then(|| sum * 10 + u32::from(byte - b'0'))
             })
         };
-        let (year, month, day) = (number(&text[..4])?, number(&text[5..7])?, number(&text[8..])?);
+        let (year, month, day) = (
+            number(&text[..4])?,
+            number(&text[5..7])?,
+            number(&text[8..])?,
+        );
         let date = chrono::NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
         let days = date.to_epoch_days();
         (days >= 0).then_some(Self(days))
@@ -249,11 +250,25 @@ mod tests {
 
     #[test]
     fn bics_round_trip_and_keep_their_order() {
-        for text in ["AAAAUS33", "AAAAUS33XXX", "0000AA00", "ZZZZZZZZZZZ", "DEUTDEFF500"] {
+        for text in [
+            "AAAAUS33",
+            "AAAAUS33XXX",
+            "0000AA00",
+            "ZZZZZZZZZZZ",
+            "DEUTDEFF500",
+        ] {
             assert_eq!(Bic::parse(text.as_bytes()).unwrap().to_string(), text);
         }
         assert!(Bic::parse(b"AAAAUS33") < Bic::parse(b"AAAAUS33XXX"));
-        for text in ["", "AAAAUS3", "AAAAUS33X", "aaaaUS33", "AAAA1S33", "AAAAUS3\u{e9}", "AAAAUS33XXXX"] {
+        for text in [
+            "",
+            "AAAAUS3",
+            "AAAAUS33X",
+            "aaaaUS33",
+            "AAAA1S33",
+            "AAAAUS3\u{e9}",
+            "AAAAUS33XXXX",
+        ] {
             assert_eq!(Bic::parse(text.as_bytes()), None, "{text}");
         }
     }
@@ -277,12 +292,31 @@ mod tests {
     #[test]
     fn dates_and_cycles_parse_strictly() {
         assert_eq!(Date::parse(b"1970-01-02"), Some(Date(1)));
-        assert_eq!(Date::parse(b"2024-02-29").unwrap().to_string(), "2024-02-29");
-        for text in ["2023-02-29", "2023-2-28", "1969-12-31", "+023-01-01", "2023/01/01"] {
+        assert_eq!(
+            Date::parse(b"2024-02-29").unwrap().to_string(),
+            "2024-02-29"
+        );
+        for text in [
+            "2023-02-29",
+            "2023-2-28",
+            "1969-12-31",
+            "+023-01-01",
+            "2023/01/01",
+        ] {
             assert_eq!(Date::parse(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(CycleName::parse("2026-11-20/12").unwrap().to_string(), "2026-11-20/12");
-        for text in ["2026-11-20", "2026-11-20/", "2026-11-20/01", "2026-11-20/+1", "2026-11-20/0", "x/1"] {
+        assert_eq!(
+            CycleName::parse("2026-11-20/12").unwrap().to_string(),
+            "2026-11-20/12"
+        );
+        for text in [
+            "2026-11-20",
+            "2026-11-20/",
+            "2026-11-20/01",
+            "2026-11-20/+1",
+            "2026-11-20/0",
+            "x/1",
+        ] {
             assert_eq!(CycleName::parse(text), None, "{text}");
         }
     }

@@ -140,8 +140,9 @@ impl<C> Encode<C> for ShortText {
 
 impl<'b, C> Decode<'b, C> for ShortText {
     fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        Self::parse(d.str()?.as_bytes())
-            .ok_or_else(|| minicbor::decode::Error::message("not an identifier of 1 to 35 characters"))
+        Self::parse(d.str()?.as_bytes()).ok_or_else(|| {
+            minicbor::decode::Error::message("not an identifier of 1 to 35 characters")
+        })
     }
 }
 

@@ -9,6 +9,8 @@
 //! | [`event`] | what happened: all that `apply` needs; the journal's payload |
 //! | [`record`] | inputs and events of one engine step as bytes |
 //! | [`state`] | accounts, queues, cycles, identities; `decide`, `apply`, consequences |
+//! | [`directory`] | who and what there is, by name and by number |
+//! | [`follow`] | what the events mean for each instruction and batch: for followers |
 //! | [`view`] | queries and their answers |
 //! | [`run`], [`certificate`], [`netting`] | what settles, the proof of it, the nets |
 //!
@@ -16,7 +18,9 @@
 
 pub mod certificate;
 pub mod command;
+pub mod directory;
 pub mod event;
+pub mod follow;
 pub mod ids;
 pub mod instruction;
 pub mod netting;
@@ -24,4 +28,5 @@ pub mod record;
 pub mod rejection;
 pub mod run;
 pub mod state;
+mod table;
 pub mod view;

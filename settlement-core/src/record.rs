@@ -139,22 +139,17 @@ impl<'a> Entries<'a> {
         if self.decoder.position() == self.decoder.input().len() {
             return Ok(None);
         }
-        let input = self
-            .read(events)
-            .map_err(|error| PayloadError::Malformed {
-                entry: self.entry,
-                reason: error.to_string(),
-            })?;
+        let input = self.read(events).map_err(|error| PayloadError::Malformed {
+            entry: self.entry,
+            reason: error.to_string(),
+        })?;
         self.entry += 1;
         Ok(Some(input))
     }
 
     /// The next input's events, appended to `events`, and how many they are; the input itself is
     /// skipped. `None` at the end. For a replay, which needs no inputs.
-    pub fn next_appending(
-        &mut self,
-        events: &mut Vec<Event>,
-    ) -> Result<Option<u32>, PayloadError> {
+    pub fn next_appending(&mut self, events: &mut Vec<Event>) -> Result<Option<u32>, PayloadError> {
         if self.decoder.position() == self.decoder.input().len() {
             return Ok(None);
         }
@@ -178,7 +173,9 @@ impl<'a> Entries<'a> {
             entry,
             reason: error.to_string(),
         })?;
-        Ok(Some(u32::try_from(events.len() - before).unwrap_or(u32::MAX)))
+        Ok(Some(
+            u32::try_from(events.len() - before).unwrap_or(u32::MAX),
+        ))
     }
 
     /// The next input without its events, which are skipped.

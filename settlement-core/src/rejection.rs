@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 /// A field of an instruction, for messages. `Leg*` fields go with a leg index.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
 #[cbor(index_only)]
 #[allow(missing_docs)]
 pub enum Field {
@@ -55,7 +55,7 @@ pub enum Field {
 }
 
 /// What is wrong with a field's form.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Fault {
     /// Required, and not there.
@@ -76,7 +76,7 @@ pub enum Fault {
 }
 
 /// The first malformed field.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
 pub struct Malformed {
     /// Which field.
     #[n(0)]
@@ -90,8 +90,8 @@ pub struct Malformed {
 }
 
 /// Why an instruction or a movement was refused, in order of precedence: the first that applies wins.
-/// Where a `leg` is given, it is the first leg that the reason applies to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+/// Where a `leg` is given, it is the first leg that the reason applies to. `Ord` is that precedence.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
 pub enum Rejection {
     /// AM05: this identity came before with other content; the first is untouched.
     #[n(0)]

@@ -1,7 +1,8 @@
 //! Questions to the live state, and their answers: names and minor units, ready for an edge to print.
 
 use crate::command::{
-    AccountLine, AssetLine, CutOffs, LimitLine, ParticipantLine, Position, QuoteTerms, RateLine, Token,
+    AccountLine, AssetLine, CutOffs, LimitLine, ParticipantLine, Position, QuoteTerms, RateLine,
+    Token,
 };
 use crate::ids::{BatchNumber, Bic, CycleName, Sequence, Timestamp, Uetr};
 use crate::instruction::{Identity, ShortText};

@@ -1,0 +1,452 @@
+//! `apply`: one event changes the state. Cannot fail: an event that does not fit is our bug, and panics.
+
+use super::cycles::{Cycle, at_mut};
+use super::decide_instruction::run_leg;
+use super::identities::{EntryId, Standing};
+use super::queues::Queued;
+use super::quotes::Quote;
+use super::requests::Request;
+use super::unmatched::Side;
+use super::{Account, Mirror, State, end_of};
+use crate::command::{LimitLine, MovementKind, RateLine, Token};
+use crate::event::{Entry, Event, Legs, Order, OrderLeg, i128Cbor};
+use crate::ids::{AccountId, CycleName, Date, Sequence, Timestamp};
+use crate::instruction::{Kind, Priority};
+use crate::rejection::Rejection;
+use fx::{RateBook, RateQuote};
+
+/// How an instruction, or a trade, enters a lane.
+struct Entrance {
+    id: EntryId,
+    entry: Entry,
+    priority: Priority,
+    value_date: Date,
+    expires_at: Timestamp,
+    expiry: Rejection,
+}
+
+impl State {
+    /// Applies one event. A replay calls nothing else: `sequence` and `now` are those of the event's
+    /// input and record. Panics if the event does not follow from the state: that is our bug.
+    pub fn apply(&mut self, sequence: Sequence, now: Timestamp, event: &Event) {
+        self.requests.count_event(sequence);
+        match event {
+            Event::Accepted { order, entry } => self.accept(sequence, now, order, *entry),
+            Event::Refused {
+                identity,
+                digest,
+                remembered,
+                rejection,
+            } => {
+                if *remembered {
+                    let standing = Standing::Rejected(*rejection);
+                    self.identities
+                        .insert(sequence, identity, *digest, standing);
+                    self.statistics.instructions += 1;
+                    self.statistics.rejected += 1;
+                }
+            }
+            Event::Matched {
+                first,
+                second,
+                entry,
+            } => self.match_sides(*first, *second, *entry),
+            Event::Settled { unit } => self.settle_queued(*unit),
+            Event::Rejected {
+                sequence,
+                rejection,
+            } => {
+                let id = self.entry_of(*sequence);
+                let count = self.withdraw(id, now);
+                self.statistics.rejected += count;
+                self.identities
+                    .set_standing(id, Standing::Rejected(*rejection));
+            }
+            Event::Cancelled { sequence } => {
+                let id = self.entry_of(*sequence);
+                let count = self.withdraw(id, now);
+                self.statistics.cancelled += count;
+                self.identities.set_standing(id, Standing::Cancelled);
+            }
+            Event::Held { unit, held } => self.hold(*unit, *held),
+            Event::Moved {
+                kind,
+                account,
+                amount,
+                cycle,
+            } => {
+                self.move_money(*kind, *account, *amount, *cycle);
+            }
+            Event::CycleOpened {
+                cycle,
+                cut_off,
+                pay_in_deadline,
+                completion_deadline,
+            } => {
+                let cycle = Cycle::new(*cycle, *cut_off, *pay_in_deadline, *completion_deadline);
+                self.open_cycle(cycle);
+            }
+            Event::CycleClosed { cycle } => self.cycle_mut(*cycle).close(),
+            Event::CycleScheduled { .. } => self.take_schedule(event),
+            Event::CycleRan {
+                cycle,
+                settled,
+                batch,
+            } => self.take_run(*cycle, settled, batch),
+            Event::CycleRanEmpty { cycle, .. } => {
+                let cycle = self.cycle_mut(*cycle);
+                cycle.ran = Some(cycle.version);
+            }
+            Event::CycleCompleted { cycle, into } => self.complete_cycle(*cycle, *into),
+            Event::GrossBatchClosed(_) => self.gross_batch.clear(),
+            Event::SchemeNamed { name, base_asset } => self.scheme = Some((*name, *base_asset)),
+            Event::AssetSet(_) | Event::ParticipantSet { .. } | Event::AccountSet(_) => {
+                self.set_directory(event);
+            }
+            Event::LimitSet(line) => self.set_limit(line),
+            Event::CutOffsSet(cut_offs) => self.cut_offs = Some(cut_offs.clone()),
+            Event::TokenSet(token) => self.set_token(token),
+            Event::TokenRevoked { label } => {
+                let token = self
+                    .tokens
+                    .remove(label)
+                    .expect("decided: the token is there");
+                self.token_labels.remove(&token.hash);
+                self.tokens_version += 1;
+            }
+            Event::TimeSet(time) => self.rehearsal_time = Some(*time),
+            Event::RatesSet(lines) => self.set_rates(lines),
+            Event::QuoteLocked { provider, .. } => {
+                let quote = locked_quote(event).expect("the event is a quote's");
+                self.quotes.insert(*provider, quote);
+            }
+            Event::Requested {
+                caller,
+                request_id,
+                digest,
+                created,
+            } => {
+                let request = Request {
+                    digest: *digest,
+                    sequence,
+                    changes: 0,
+                    created: *created,
+                };
+                self.requests.insert(*caller, *request_id, request);
+            }
+            Event::Acknowledged {
+                participant,
+                position,
+            } => {
+                self.acknowledged.insert(*participant, *position);
+            }
+        }
+    }
+
+    pub(super) fn entry_of(&self, sequence: Sequence) -> EntryId {
+        let found = self.identities.by_sequence(sequence);
+        found.expect("decided: the instruction is remembered")
+    }
+
+    fn accept(&mut self, sequence: Sequence, now: Timestamp, order: &Order, entry: Entry) {
+        let id =
+            self.identities
+                .insert(sequence, &order.identity, order.digest, Standing::Unmatched);
+        self.statistics.instructions += 1;
+        for leg in order.legs.iter() {
+            // Of a trade each side counts what it pays itself.
+            let own = self.owner(leg.debtor) == order.instructing;
+            if own || order.identity.kind != Kind::TradeSide {
+                self.count_paid(leg, order.value_date, now, 1);
+            }
+        }
+        let (mut expires_at, mut expiry) = (end_of(order.value_date), Rejection::ExpiredInQueue);
+        if let Some((provider, quote_id)) = order.quote {
+            self.quotes.consume(provider, quote_id, id);
+            let quote = self.quotes.get(provider, quote_id).expect("just consumed");
+            let after = Timestamp(quote.terms.settle_by.0.saturating_add(1));
+            if after < expires_at {
+                (expires_at, expiry) = (after, Rejection::QuoteExpired);
+            }
+        }
+        if let (Entry::Unmatched, Some(trade)) = (entry, order.trade) {
+            let side = Side {
+                trade,
+                legs: order.legs.clone(),
+                priority: order.priority,
+                lane: order.lane,
+                value_date: order.value_date,
+                held: false,
+            };
+            self.statistics.waiting += 1;
+            self.unmatched.insert(id, side);
+            return;
+        }
+        let (priority, value_date) = (order.priority, order.value_date);
+        let entrance = Entrance {
+            id,
+            entry,
+            priority,
+            value_date,
+            expires_at,
+            expiry,
+        };
+        let standing = self.enter(entrance, &order.legs, 1);
+        self.identities.set_standing(id, standing);
+    }
+
+    /// A unit enters its lane; answers where it then stands.
+    fn enter(&mut self, entrance: Entrance, legs: &Legs, instructions: u64) -> Standing {
+        let Entrance {
+            id,
+            entry,
+            priority,
+            value_date,
+            expires_at,
+            expiry,
+        } = entrance;
+        match entry {
+            Entry::Settled => {
+                self.statistics.settled += instructions;
+                Standing::Settled(self.settle_gross(legs))
+            }
+            Entry::Queued => {
+                self.statistics.waiting += instructions;
+                let legs = legs.clone();
+                let unit = Queued {
+                    legs,
+                    value_date,
+                    held: false,
+                    expires_at,
+                    expiry,
+                };
+                self.queues.insert((priority, id), unit);
+                Standing::Queued
+            }
+            Entry::Member(name) => {
+                self.statistics.waiting += instructions;
+                let index = self.cycle_numbers[&name];
+                let legs = legs.iter().map(run_leg);
+                self.cycles[index as usize].push(id, priority, false, instructions, legs);
+                Standing::Member(index)
+            }
+            Entry::Unmatched => Standing::Unmatched,
+        }
+    }
+
+    fn match_sides(&mut self, first: Sequence, second: Sequence, entry: Entry) {
+        let (first, second) = (self.entry_of(first), self.entry_of(second));
+        let (one, two) = (self.unmatched.remove(first), self.unmatched.remove(second));
+        self.statistics.waiting -= 2;
+        let entrance = Entrance {
+            id: second,
+            entry,
+            priority: one.priority.max(two.priority),
+            value_date: two.value_date,
+            expires_at: end_of(two.value_date),
+            expiry: Rejection::ExpiredInQueue,
+        };
+        let standing = self.enter(entrance, &two.legs, 2);
+        self.identities.pair(first, second, standing);
+    }
+
+    fn settle_queued(&mut self, unit: Sequence) {
+        let id = self.entry_of(unit);
+        let unit = self.queues.remove(id);
+        let batch = self.settle_gross(&unit.legs);
+        let count = self.identities.instruction_count(id);
+        self.statistics.settled += count;
+        self.statistics.waiting -= count;
+        self.identities.set_standing(id, Standing::Settled(batch));
+    }
+
+    /// A waiting unit leaves for good: what it counted as paid is given back. Answers how many
+    /// instructions it is.
+    fn withdraw(&mut self, id: EntryId, now: Timestamp) -> u64 {
+        let count = self.identities.instruction_count(id);
+        self.statistics.waiting -= count;
+        match self.identities.standing(id) {
+            Standing::Queued => {
+                let unit = self.queues.remove(id);
+                for leg in unit.legs.iter() {
+                    self.count_paid(leg, unit.value_date, now, -1);
+                }
+            }
+            Standing::Unmatched => {
+                let side = self.unmatched.remove(id);
+                let sender = self.identities.identity(id).instructing;
+                let sender = self.directory.participant_id(sender);
+                for leg in side.legs.iter() {
+                    if Some(self.owner(leg.debtor)) == sender {
+                        self.count_paid(leg, side.value_date, now, -1);
+                    }
+                }
+            }
+            Standing::Member(cycle) => self.leave_cycle(cycle, id, count, now),
+            Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => {
+                panic!("only a waiting unit can leave")
+            }
+        }
+        count
+    }
+
+    fn leave_cycle(&mut self, cycle: u32, id: EntryId, count: u64, now: Timestamp) {
+        let cycle = &mut self.cycles[cycle as usize];
+        let legs = cycle.legs(id).to_vec();
+        let date = cycle.name.value_date;
+        cycle.remove(id, count);
+        for leg in legs {
+            let leg = OrderLeg {
+                debtor: AccountId(leg.debtor),
+                creditor: AccountId(leg.creditor),
+                amount: leg.amount,
+                kind: crate::instruction::LegKind::Principal,
+            };
+            self.count_paid(&leg, date, now, -1);
+        }
+    }
+
+    /// Counts a leg towards both accounts' caps.
+    #[inline]
+    fn count_paid(&mut self, leg: &OrderLeg, date: Date, now: Timestamp, sign: i128) {
+        let (debtor, creditor) = (self.owner(leg.debtor), self.owner(leg.creditor));
+        let (today, amount) = (now.date(), sign * i128::from(leg.amount));
+        self.usage.add(date, today, leg.debtor, creditor, amount);
+        self.usage.add(date, today, leg.creditor, debtor, -amount);
+    }
+
+    fn hold(&mut self, unit: Sequence, held: bool) {
+        let id = self.entry_of(unit);
+        match self.identities.standing(id) {
+            Standing::Queued => self.queues.hold(id, held),
+            Standing::Unmatched => self.unmatched.hold(id, held),
+            Standing::Member(cycle) => self.cycles[cycle as usize].hold(id, held),
+            Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => {
+                panic!("only a waiting unit can be held")
+            }
+        }
+        self.identities.set_held(id, held);
+    }
+
+    fn move_money(
+        &mut self,
+        kind: MovementKind,
+        account: AccountId,
+        amount: i64,
+        cycle: Option<CycleName>,
+    ) {
+        let asset = self.directory.account(account).asset;
+        let wide = i128::from(amount);
+        let mirror = &mut self.mirrors[usize::from(asset.0)];
+        let posted = match kind {
+            MovementKind::Deposit | MovementKind::PayIn => {
+                mirror.total_in += wide;
+                wide
+            }
+            MovementKind::Withdrawal | MovementKind::PayOut => {
+                mirror.total_out += wide;
+                -wide
+            }
+            MovementKind::Transfer => 0,
+        };
+        if posted != 0 {
+            self.gross_batch.post_mirror(asset, -posted);
+        }
+        self.gross_batch.post(account, posted);
+        let held = &mut self.accounts[account.0 as usize];
+        match kind {
+            MovementKind::Deposit => held.free += amount,
+            MovementKind::Withdrawal => held.free -= amount,
+            MovementKind::PayIn => held.reserved += amount,
+            MovementKind::Transfer => {
+                held.free -= amount;
+                held.reserved += amount;
+            }
+            MovementKind::PayOut => {}
+        }
+        if let Some(name) = cycle {
+            self.move_fund(kind, account, amount, name);
+        }
+        self.admit_to_batch();
+        self.queues.touch(account);
+    }
+
+    fn set_directory(&mut self, event: &Event) {
+        self.directory.apply(event);
+        self.accounts
+            .resize_with(self.directory.accounts().len(), Account::default);
+        self.mirrors
+            .resize_with(self.directory.assets().len(), Mirror::default);
+        if let Event::AccountSet(line) = event {
+            let account = self.line_account(line.participant, line.asset);
+            self.queues.touch(account.expect("just set"));
+        }
+    }
+
+    fn set_limit(&mut self, line: &LimitLine) {
+        let account = self.line_account(line.participant, line.asset);
+        let account = account.expect("decided: the account is there");
+        match line.counterparty {
+            None => self.limits.set_instruction(account, line.amount),
+            Some(bic) => {
+                let counterparty = self.directory.participant_id(bic);
+                let counterparty = counterparty.expect("decided: the counterparty is there");
+                self.limits
+                    .set_bilateral(account, counterparty, line.amount);
+            }
+        }
+    }
+
+    fn set_token(&mut self, token: &Token) {
+        self.tokens.insert(token.label, *token);
+        self.token_labels.insert(token.hash, token.label);
+        self.tokens_version += 1;
+    }
+
+    fn set_rates(&mut self, lines: &[RateLine]) {
+        self.rates = lines.to_vec();
+        self.book = rate_book(lines).expect("decided: the rates make a book");
+    }
+}
+
+/// The book of a rate set; the first reason why it makes none, and at which line.
+pub(super) fn rate_book(lines: &[RateLine]) -> Result<RateBook, (usize, String)> {
+    let mut book = RateBook::new();
+    for (index, line) in lines.iter().enumerate() {
+        let quote = RateQuote::new(line.pair, line.bid, line.ask, line.time.0, &line.source);
+        let quote = quote.map_err(|error| (index, error.to_string()))?;
+        let replaced = book
+            .insert(quote)
+            .map_err(|error| (index, error.to_string()))?;
+        if replaced.is_some() {
+            return Err((index, format!("{} comes twice", line.pair)));
+        }
+    }
+    Ok(book)
+}
+
+fn locked_quote(event: &Event) -> Option<Quote> {
+    let Event::QuoteLocked {
+        terms,
+        source_amount,
+        target_amount,
+        residual_numerator: i128Cbor(numerator),
+        residual_denominator: i128Cbor(denominator),
+        ..
+    } = event
+    else {
+        return None;
+    };
+    Some(Quote {
+        terms: terms.clone(),
+        source_amount: *source_amount,
+        target_amount: *target_amount,
+        residual: (*numerator, *denominator),
+        used_by: None,
+    })
+}
+
+/// Adds to the value at an account.
+pub(super) fn add_at(values: &mut Vec<i64>, account: AccountId, amount: i64) {
+    *at_mut(values, account) += amount;
+}

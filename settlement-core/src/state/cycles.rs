@@ -1,0 +1,436 @@
+//! Cycles as the state holds them: members in queue order, funds, schedule.
+//!
+//! Members lie in three lists, one per priority, each in order of place: together they are the queue.
+//! A list is a struct of arrays, about 25 bytes for a one-leg unit, and is never re-ordered but when
+//! members rolled over from another cycle, and then once, at the close.
+
+use super::identities::EntryId;
+use crate::event::ScheduleLine;
+use crate::ids::{AccountId, BatchNumber, CycleName, Timestamp};
+use crate::instruction::Priority;
+use crate::netting::BilateralNet;
+use crate::run::{Bitmap, Leg, Problem};
+use crate::view::CycleState;
+
+/// Neither an account's debits or credits in a cycle, nor an asset's total, may exceed this many minor
+/// units: funds, nets, and their sum then fit an `i64`.
+pub(crate) const ACCOUNT_SUM_MAX: i64 = 4_000_000_000_000_000_000;
+
+const HELD: u8 = 1;
+const SETTLED: u8 = 2;
+const GONE: u8 = 4;
+
+const PRIORITIES: [Priority; 3] = [Priority::Urgent, Priority::High, Priority::Normal];
+
+/// Units of one priority.
+#[derive(Clone, Default)]
+struct Units {
+    places: Vec<EntryId>,
+    flags: Vec<u8>,
+    leg_ends: Vec<u32>,
+    legs: Vec<Leg>,
+    /// A unit that rolled over came after one with a later place.
+    disordered: bool,
+}
+
+/// A member, as its cycle sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Member<'a> {
+    pub(crate) place: EntryId,
+    pub(crate) priority: Priority,
+    pub(crate) held: bool,
+    pub(crate) settled: bool,
+    pub(crate) legs: &'a [Leg],
+}
+
+impl Units {
+    fn legs(&self, at: usize) -> &[Leg] {
+        let start = at.checked_sub(1).map_or(0, |before| self.leg_ends[before]);
+        &self.legs[start as usize..self.leg_ends[at] as usize]
+    }
+
+    fn push(&mut self, place: EntryId, flags: u8, legs: impl Iterator<Item = Leg>) {
+        self.disordered |= self.places.last().is_some_and(|last| *last > place);
+        self.places.push(place);
+        self.flags.push(flags);
+        self.legs.extend(legs);
+        let end = u32::try_from(self.legs.len()).expect("a cycle's legs are numbered with u32");
+        self.leg_ends.push(end);
+    }
+
+    /// Drops what is gone, and puts what rolled over into its place.
+    fn tidy(&mut self) {
+        if !self.disordered && self.flags.iter().all(|flags| flags & GONE == 0) {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.places.len())
+            .filter(|&at| self.flags[at] & GONE == 0)
+            .collect();
+        order.sort_by_key(|&at| self.places[at]);
+        let mut tidy = Self::default();
+        for at in order {
+            tidy.push(
+                self.places[at],
+                self.flags[at],
+                self.legs(at).iter().copied(),
+            );
+        }
+        *self = tidy;
+    }
+
+    /// Where a unit is; after a roll-over the list is not in order until it is tidied.
+    fn find(&self, place: EntryId) -> Option<usize> {
+        let live = |at: &usize| self.places[*at] == place && self.flags[*at] & GONE == 0;
+        if self.disordered {
+            return (0..self.places.len()).find(live);
+        }
+        self.places.binary_search(&place).ok().filter(live)
+    }
+}
+
+/// Sums of legs by account, grown as needed.
+#[derive(Clone, Default)]
+pub(crate) struct Sums {
+    debits: Vec<i64>,
+    credits: Vec<i64>,
+}
+
+impl Sums {
+    /// Whether legs, added to these sums together, keep every account's within [`ACCOUNT_SUM_MAX`].
+    #[inline]
+    pub(crate) fn fit(sums: &[&Self], legs: impl Iterator<Item = Leg> + Clone) -> bool {
+        legs.clone().all(|leg| {
+            let (debtor, creditor) = (AccountId(leg.debtor), AccountId(leg.creditor));
+            let (mut debits, mut credits) = (0_i128, 0_i128);
+            for sums in sums {
+                debits += i128::from(at(&sums.debits, debtor));
+                credits += i128::from(at(&sums.credits, creditor));
+            }
+            for other in legs.clone() {
+                debits += i128::from(other.debtor == leg.debtor) * i128::from(other.amount);
+                credits += i128::from(other.creditor == leg.creditor) * i128::from(other.amount);
+            }
+            debits.max(credits) <= i128::from(ACCOUNT_SUM_MAX)
+        })
+    }
+
+    pub(crate) fn add(&mut self, legs: &[Leg], sign: i64) {
+        for leg in legs {
+            *at_mut(&mut self.debits, AccountId(leg.debtor)) += sign * leg.amount;
+            *at_mut(&mut self.credits, AccountId(leg.creditor)) += sign * leg.amount;
+        }
+    }
+}
+
+/// One cycle.
+#[derive(Clone)]
+pub(crate) struct Cycle {
+    pub(crate) name: CycleName,
+    pub(crate) state: CycleState,
+    pub(crate) cut_off: Timestamp,
+    pub(crate) pay_in_deadline: Timestamp,
+    pub(crate) completion_deadline: Timestamp,
+    units: [Units; 3],
+    /// Of members that are not held, settled ones included.
+    sums: Sums,
+    held_sums: Sums,
+    pub(crate) funds: Vec<i64>,
+    pub(crate) opening_funds: Vec<i64>,
+    /// Since the close.
+    pub(crate) paid_in: Vec<i64>,
+    pub(crate) paid_out: Vec<i64>,
+    pub(crate) schedule_version: u32,
+    pub(crate) schedule_reason: String,
+    pub(crate) lines: Vec<ScheduleLine>,
+    pub(crate) gross_value: i128,
+    pub(crate) net_value: i128,
+    /// Raised by every change of what a run reads.
+    pub(crate) version: u64,
+    /// The version of which a run's outcome is known.
+    pub(crate) ran: Option<u64>,
+    pub(crate) batches: Vec<BatchNumber>,
+    /// As they were at completion.
+    pub(crate) bilateral: Vec<BilateralNet>,
+    /// Instructions.
+    pub(crate) members: u64,
+    pub(crate) settled: u64,
+    /// Units.
+    unsettled_units: u64,
+    held_units: u64,
+}
+
+/// The value at an account, 0 where none was set.
+pub(crate) fn at(values: &[i64], account: AccountId) -> i64 {
+    values.get(account.0 as usize).copied().unwrap_or(0)
+}
+
+/// The value at an account, to be changed.
+pub(crate) fn at_mut(values: &mut Vec<i64>, account: AccountId) -> &mut i64 {
+    let index = account.0 as usize;
+    if index >= values.len() {
+        values.resize(index + 1, 0);
+    }
+    &mut values[index]
+}
+
+fn list_of(priority: Priority) -> usize {
+    match priority {
+        Priority::Urgent => 0,
+        Priority::High => 1,
+        Priority::Normal => 2,
+    }
+}
+
+impl Cycle {
+    pub(crate) fn new(
+        name: CycleName,
+        cut_off: Timestamp,
+        pay_in_deadline: Timestamp,
+        completion_deadline: Timestamp,
+    ) -> Self {
+        Self {
+            name,
+            state: CycleState::Open,
+            cut_off,
+            pay_in_deadline,
+            completion_deadline,
+            units: Default::default(),
+            sums: Sums::default(),
+            held_sums: Sums::default(),
+            funds: Vec::new(),
+            opening_funds: Vec::new(),
+            paid_in: Vec::new(),
+            paid_out: Vec::new(),
+            schedule_version: 0,
+            schedule_reason: String::new(),
+            lines: Vec::new(),
+            gross_value: 0,
+            net_value: 0,
+            version: 0,
+            ran: None,
+            batches: Vec::new(),
+            bilateral: Vec::new(),
+            members: 0,
+            settled: 0,
+            unsettled_units: 0,
+            held_units: 0,
+        }
+    }
+
+    /// Whether it takes instructions at that time.
+    pub(crate) fn takes(&self, now: Timestamp) -> bool {
+        self.state == CycleState::Open && now < self.cut_off
+    }
+
+    /// Whether these legs keep every account's sums within [`ACCOUNT_SUM_MAX`].
+    #[inline]
+    pub(crate) fn has_room_for(&self, legs: impl Iterator<Item = Leg> + Clone) -> bool {
+        Sums::fit(&[&self.sums, &self.held_sums], legs)
+    }
+
+    /// Sums of all members, held ones included.
+    pub(crate) fn all_sums(&self) -> Sums {
+        let mut sums = self.sums.clone();
+        let held = &self.held_sums;
+        for (all, held) in [
+            (&mut sums.debits, &held.debits),
+            (&mut sums.credits, &held.credits),
+        ] {
+            for (account, amount) in (0..).zip(held) {
+                *at_mut(all, AccountId(account)) += amount;
+            }
+        }
+        sums
+    }
+
+    /// Takes a unit in at the end of its priority's list.
+    pub(crate) fn push(
+        &mut self,
+        place: EntryId,
+        priority: Priority,
+        held: bool,
+        instructions: u64,
+        legs: impl Iterator<Item = Leg>,
+    ) {
+        let units = &mut self.units[list_of(priority)];
+        let first = units.legs.len();
+        units.push(place, if held { HELD } else { 0 }, legs);
+        let sums = if held {
+            &mut self.held_sums
+        } else {
+            &mut self.sums
+        };
+        sums.add(&units.legs[first..], 1);
+        self.members += instructions;
+        self.unsettled_units += 1;
+        self.held_units += u64::from(held);
+        self.version += 1;
+    }
+
+    fn locate(&self, place: EntryId) -> (usize, usize) {
+        let found = (0..3).find_map(|list| Some((list, self.units[list].find(place)?)));
+        found.expect("a member's standing names its cycle")
+    }
+
+    /// The legs of a member.
+    pub(crate) fn legs(&self, place: EntryId) -> &[Leg] {
+        let (list, at) = self.locate(place);
+        self.units[list].legs(at)
+    }
+
+    /// An unsettled member leaves.
+    pub(crate) fn remove(&mut self, place: EntryId, instructions: u64) {
+        let (list, unit) = self.locate(place);
+        let held = self.units[list].flags[unit] & HELD != 0;
+        let sums = if held {
+            &mut self.held_sums
+        } else {
+            &mut self.sums
+        };
+        sums.add(self.units[list].legs(unit), -1);
+        self.units[list].flags[unit] |= GONE;
+        if self.state == CycleState::Open {
+            self.members -= instructions;
+        }
+        self.unsettled_units -= 1;
+        self.held_units -= u64::from(held);
+        self.version += 1;
+    }
+
+    /// An unsettled member is held, or is no longer.
+    pub(crate) fn hold(&mut self, place: EntryId, held: bool) {
+        let (list, unit) = self.locate(place);
+        let flags = &mut self.units[list].flags[unit];
+        if (*flags & HELD != 0) == held {
+            return;
+        }
+        *flags ^= HELD;
+        if held {
+            self.held_units += 1;
+        } else {
+            self.held_units -= 1;
+        }
+        let (from, into) = if held {
+            (&mut self.sums, &mut self.held_sums)
+        } else {
+            (&mut self.held_sums, &mut self.sums)
+        };
+        let legs = self.units[list].legs(unit);
+        from.add(legs, -1);
+        into.add(legs, 1);
+        self.version += 1;
+    }
+
+    /// Fixes the members and the opening funds.
+    pub(crate) fn close(&mut self) {
+        self.units.iter_mut().for_each(Units::tidy);
+        self.state = CycleState::Closed;
+        self.opening_funds = self.funds.clone();
+        self.version += 1;
+    }
+
+    /// All members, in queue order once closed.
+    pub(crate) fn members(&self) -> impl Iterator<Item = Member<'_>> {
+        self.units
+            .iter()
+            .zip(PRIORITIES)
+            .flat_map(|(units, priority)| {
+                let live = (0..units.places.len()).filter(|&at| units.flags[at] & GONE == 0);
+                live.map(move |at| Member {
+                    place: units.places[at],
+                    priority,
+                    held: units.flags[at] & HELD != 0,
+                    settled: units.flags[at] & SETTLED != 0,
+                    legs: units.legs(at),
+                })
+            })
+    }
+
+    /// Members that a run may settle, in queue order.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Member<'_>> {
+        self.members()
+            .filter(|member| !member.held && !member.settled)
+    }
+
+    /// How many a run may settle.
+    pub(crate) fn waiting_count(&self) -> u64 {
+        self.unsettled_units - self.held_units
+    }
+
+    /// Units that are not settled, held ones included.
+    pub(crate) fn unsettled_count(&self) -> u64 {
+        self.unsettled_units
+    }
+
+    /// Marks as settled those of [`Cycle::waiting`] whose bit is set, and answers their places.
+    pub(crate) fn settle(&mut self, settled: &Bitmap) -> Vec<EntryId> {
+        let mut bit = 0;
+        let mut places = Vec::with_capacity(settled.set_count() as usize);
+        for units in &mut self.units {
+            for (place, flags) in units.places.iter().zip(&mut units.flags) {
+                if *flags != 0 {
+                    continue;
+                }
+                if settled.get(bit) {
+                    *flags |= SETTLED;
+                    places.push(*place);
+                }
+                bit += 1;
+            }
+        }
+        self.unsettled_units -= places.len() as u64;
+        places
+    }
+
+    /// What a run over `account_count` accounts would read.
+    pub(crate) fn problem(&self, account_count: usize) -> Problem {
+        let mut funds = self.funds.clone();
+        funds.resize(account_count, 0);
+        let mut problem =
+            Problem::new(funds, vec![0; account_count]).expect("as many floors as funds");
+        let legs = self.units.iter().map(|units| units.legs.len()).sum();
+        let units = usize::try_from(self.waiting_count()).expect("units are in memory");
+        problem.reserve(units, legs);
+        for member in self.waiting() {
+            let pushed = problem.push_unit(member.legs);
+            pushed.expect("members were checked when they were accepted");
+        }
+        problem
+    }
+
+    /// Multilateral net of the members that are not held.
+    pub(crate) fn net(&self, account: AccountId) -> i64 {
+        at(&self.sums.credits, account) - at(&self.sums.debits, account)
+    }
+
+    /// What the account receives from members that are not held, before netting.
+    pub(crate) fn credit(&self, account: AccountId) -> i64 {
+        at(&self.sums.credits, account)
+    }
+
+    /// Its line of the current schedule.
+    pub(crate) fn line(&self, account: AccountId) -> Option<&ScheduleLine> {
+        let found = self
+            .lines
+            .binary_search_by_key(&account, |line| line.account);
+        found.ok().map(|at| &self.lines[at])
+    }
+
+    /// Whether all that the current schedule calls for is paid in.
+    pub(crate) fn is_funded(&self) -> bool {
+        let paid = |line: &ScheduleLine| at(&self.paid_in, line.account) >= line.pay_in_due;
+        self.lines.iter().all(paid)
+    }
+
+    /// Whether a run's outcome is known for the inputs as they are.
+    pub(crate) fn has_run(&self) -> bool {
+        self.ran == Some(self.version)
+    }
+
+    /// Lets go of the members; sums and schedule stay.
+    pub(crate) fn drop_members(&mut self) {
+        self.units = Default::default();
+        self.unsettled_units = 0;
+        self.held_units = 0;
+    }
+}

@@ -1,0 +1,180 @@
+//! The gross lane: entry, release, gridlock, deadlines, and its batch.
+
+use super::State;
+use super::decide_instruction::run_leg;
+use super::identities::EntryId;
+use super::queues::{Place, Queued, debited, net_of};
+use crate::certificate::Certificate;
+use crate::command::AccountState;
+use crate::event::{Batch, Entry, Event, OrderLeg};
+use crate::ids::{Sequence, Timestamp};
+use crate::instruction::Lane;
+use crate::rejection::Rejection;
+use crate::run::{self, Problem};
+use std::collections::BTreeSet;
+
+impl State {
+    /// Where a gross unit goes: it settles at once only if it overtakes nobody and can pay.
+    #[inline]
+    pub(super) fn gross_entry(&self, place: Place, legs: &[OrderLeg]) -> Entry {
+        if self.queues.is_behind(place, legs) || !self.can_pay(legs) {
+            return Entry::Queued;
+        }
+        Entry::Settled
+    }
+
+    /// Whether every account that the legs debit can pay from what is free: the legs act together.
+    #[inline]
+    fn can_pay(&self, legs: &[OrderLeg]) -> bool {
+        if let [leg] = legs {
+            return self.free(leg.debtor) >= leg.amount;
+        }
+        debited(legs).all(|account| i128::from(self.free(account)) + net_of(legs, account) >= 0)
+    }
+
+    fn is_blocked(&self, legs: &[OrderLeg]) -> bool {
+        let open = |account| self.directory.account(account).state == AccountState::Open;
+        !legs
+            .iter()
+            .all(|leg| open(leg.debtor) && open(leg.creditor))
+    }
+
+    /// Settles what new liquidity lets settle, the first in order first, until nothing does.
+    #[inline]
+    pub(super) fn release(&mut self, sequence: Sequence, now: Timestamp, events: &mut Vec<Event>) {
+        while let Some(place) = self.queues.pop_candidate() {
+            if self.is_releasable(place, now) {
+                let unit = self.identities.sequence(place.1);
+                self.enact(sequence, now, Event::Settled { unit }, events);
+            }
+        }
+    }
+
+    fn is_releasable(&self, place: Place, now: Timestamp) -> bool {
+        self.queues.get(place).is_some_and(|unit| {
+            !unit.held
+                && now < unit.expires_at
+                && !self.queues.is_behind(place, &unit.legs)
+                && self.can_pay(&unit.legs)
+                && !self.is_blocked(&unit.legs)
+        })
+    }
+
+    /// Settles the largest set of queued units that keeps order, and answers its certificate's hash.
+    /// A run that settles nothing leaves no trace.
+    pub(super) fn clear_gridlock(
+        &mut self,
+        sequence: Sequence,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) -> Option<[u8; 32]> {
+        if !self.queues.take_changed() || self.queues.is_empty() {
+            return None;
+        }
+        let (problem, units) = self.gridlock();
+        let outcome = run::settle(&problem);
+        if outcome.settled.set_count() == 0 {
+            return None;
+        }
+        for unit in outcome.settled.iter_set() {
+            let unit = self.identities.sequence(units[unit as usize]);
+            self.enact(sequence, now, Event::Settled { unit }, events);
+        }
+        Some(Certificate::new(&problem, outcome.removals).hash())
+    }
+
+    /// Queued units with what is free. A unit on a blocked account stays out, and so does all behind it.
+    fn gridlock(&self) -> (Problem, Vec<EntryId>) {
+        let balances: Vec<i64> = self.accounts.iter().map(|account| account.free).collect();
+        let floors = vec![0; balances.len()];
+        let mut problem = Problem::new(balances, floors).expect("as many floors as balances");
+        let (mut units, mut stopped) = (Vec::new(), BTreeSet::new());
+        for ((_, id), unit) in self.queues.iter().filter(|(_, unit)| !unit.held) {
+            let behind = debited(&unit.legs).any(|account| stopped.contains(&account));
+            if behind || self.is_blocked(&unit.legs) {
+                stopped.extend(debited(&unit.legs));
+                continue;
+            }
+            let legs: Vec<run::Leg> = unit.legs.iter().map(run_leg).collect();
+            let pushed = problem.push_unit(&legs);
+            pushed.expect("legs were checked when they were accepted");
+            units.push(id);
+        }
+        (problem, units)
+    }
+
+    /// Rejects queued units whose time has come: past their value date, or past what their quote allows.
+    pub(super) fn expire(&mut self, sequence: Sequence, now: Timestamp, events: &mut Vec<Event>) {
+        while let Some((id, rejection)) = self.queues.expired(now) {
+            let event = Event::Rejected {
+                sequence: self.identities.sequence(id),
+                rejection,
+            };
+            self.enact(sequence, now, event, events);
+        }
+    }
+
+    /// Rejects trade sides that no cycle takes any more, or whose value date is over.
+    pub(super) fn reject_unmatched(
+        &mut self,
+        sequence: Sequence,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
+        let late: Vec<EntryId> = self
+            .unmatched
+            .iter()
+            .filter(|(_, side)| match side.lane {
+                Lane::Gross => now.date() > side.value_date,
+                Lane::Net => self.taking_cycle(side.value_date, now).is_none(),
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in late {
+            let event = Event::Rejected {
+                sequence: self.identities.sequence(id),
+                rejection: Rejection::Unmatched,
+            };
+            self.enact(sequence, now, event, events);
+        }
+    }
+
+    /// The gross batch as it would close now, if it has members.
+    pub(super) fn closed_gross_batch(
+        &self,
+        certificate_hash: Option<[u8; 32]>,
+        seed: [u8; 32],
+    ) -> Option<Batch> {
+        self.gross_batch.closed(
+            |account| self.accounts[account].balance(),
+            |asset| self.mirrors[asset].balance(),
+            certificate_hash,
+            seed,
+        )
+    }
+
+    /// A unit settles: accounts change, the batch takes it in, and whom it pays may pay on.
+    #[inline]
+    pub(super) fn settle_gross(&mut self, legs: &[OrderLeg]) -> u32 {
+        for leg in legs {
+            self.accounts[leg.debtor.0 as usize].free -= leg.amount;
+            self.accounts[leg.creditor.0 as usize].free += leg.amount;
+            self.gross_batch.post(leg.debtor, -i128::from(leg.amount));
+            self.gross_batch.post(leg.creditor, i128::from(leg.amount));
+            self.queues.touch(leg.creditor);
+        }
+        self.admit_to_batch()
+    }
+
+    /// One member more in the gross batch; answers the batch's number.
+    pub(super) fn admit_to_batch(&mut self) -> u32 {
+        let number = self.gross_batch.admit(self.batches + 1);
+        self.batches = number;
+        u32::try_from(number).expect("one batch a second for a century is below 2^32")
+    }
+
+    /// A queued unit's waiting reason: short if it is the first wherever it pays, else behind.
+    pub(super) fn is_first(&self, place: Place, unit: &Queued) -> bool {
+        !self.queues.is_behind(place, &unit.legs)
+    }
+}

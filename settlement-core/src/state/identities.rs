@@ -1,0 +1,413 @@
+//! Every instruction that ever was, by its identity: so that nothing is paid twice.
+//!
+//! | part    | bytes per instruction | what                                                        |
+//! |---------|-----------------------|-------------------------------------------------------------|
+//! | entries | 48                    | append-only, in chunks: identity, digest, sequence, standing |
+//! | index   | 5 to 10               | open addressing, in shards: a tag and an entry's number      |
+//! | trades  | 8 for a trade's side  | the two sides and the standing that they share               |
+//!
+//! The index is split into shards by the hash's upper bits: each grows on its own, so no insert waits
+//! for more than one shard to be laid out again. The tag spares a look at most entries of other
+//! identities.
+
+use crate::ids::{Bic, Sequence, Uetr};
+use crate::instruction::{Digest, Identity, Kind};
+use crate::rejection::Rejection;
+use crate::table::{Table, mix};
+use std::collections::BTreeMap;
+
+const SHARD_BITS: u32 = 10;
+const SHARD_SLOTS_MIN: usize = 8;
+/// A shard is doubled beyond this load.
+const LOAD_PERCENT_MAX: usize = 80;
+const CHUNK_ENTRIES: usize = 1 << 14;
+/// An index slot is a tag in the upper bits and an entry's number in these: 268 million entries.
+const NUMBER_BITS: u32 = 28;
+const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
+const FREE: u32 = u32::MAX;
+
+/// An entry's number, in the order of sequences.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct EntryId(pub(crate) u32);
+
+/// Where an instruction, or both sides of a matched trade, stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// In the batch of this number.
+    Settled(u32),
+    Queued,
+    Unmatched,
+    /// Of the cycle with this index.
+    Member(u32),
+    Rejected(Rejection),
+    Cancelled,
+}
+
+/// 48 bytes.
+#[derive(Clone, Copy)]
+struct Entry {
+    uetr: u128,
+    digest: [u8; 16],
+    sequence: u64,
+    fields: Fields,
+}
+
+/// Sender (20 bits), kind (3), state (3), matched (1), held (1); and the state's detail.
+#[derive(Clone, Copy)]
+struct Fields {
+    packed: u32,
+    detail: u32,
+}
+
+const SENDER_BITS: u32 = 20;
+const SENDER_MASK: u32 = (1 << SENDER_BITS) - 1;
+const KIND_SHIFT: u32 = SENDER_BITS;
+const STATE_SHIFT: u32 = KIND_SHIFT + 3;
+const STATE_MASK: u32 = 0b111 << STATE_SHIFT;
+const MATCHED: u32 = 1 << (STATE_SHIFT + 3);
+const HELD: u32 = MATCHED << 1;
+
+#[derive(Clone, Copy)]
+struct Trade {
+    first: EntryId,
+    second: EntryId,
+    /// Only state and held are used.
+    fields: Fields,
+}
+
+#[derive(Clone)]
+pub(crate) struct Identities {
+    chunks: Vec<Vec<Entry>>,
+    shards: Vec<Shard>,
+    trades: Vec<Trade>,
+    senders: Vec<Bic>,
+    sender_numbers: Table,
+    /// Few different ones occur, so an entry holds a number.
+    rejections: Vec<Rejection>,
+    rejection_numbers: BTreeMap<Rejection, u32>,
+}
+
+#[derive(Clone, Default)]
+struct Shard {
+    slots: Vec<u32>,
+    used: usize,
+}
+
+fn hash_of(uetr: Uetr) -> u64 {
+    mix((uetr.0 >> 64) as u64 ^ mix(uetr.0 as u64))
+}
+
+fn shard_of(hash: u64) -> usize {
+    (hash >> (64 - SHARD_BITS)) as usize
+}
+
+/// The bits below the shard's, above those that choose the slot.
+fn tag_of(hash: u64) -> u32 {
+    ((hash >> (64 - SHARD_BITS - (32 - NUMBER_BITS))) as u32) << NUMBER_BITS
+}
+
+fn kind_bits(kind: Kind) -> u32 {
+    match kind {
+        Kind::Payment => 1,
+        Kind::Cover => 2,
+        Kind::Return => 3,
+        Kind::TradeSide => 4,
+    }
+}
+
+impl Identities {
+    pub(crate) fn new() -> Self {
+        Self {
+            chunks: Vec::new(),
+            shards: vec![Shard::default(); 1 << SHARD_BITS],
+            trades: Vec::new(),
+            senders: Vec::new(),
+            sender_numbers: Table::default(),
+            rejections: Vec::new(),
+            rejection_numbers: BTreeMap::new(),
+        }
+    }
+
+    /// The number that the next entry gets.
+    pub(crate) fn next(&self) -> EntryId {
+        EntryId(u32::try_from(self.len()).expect("numbered as u32"))
+    }
+
+    pub(crate) fn last(&self) -> Option<EntryId> {
+        self.next().0.checked_sub(1).map(EntryId)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self.chunks.last() {
+            Some(last) => (self.chunks.len() - 1) * CHUNK_ENTRIES + last.len(),
+            None => 0,
+        }
+    }
+
+    #[inline]
+    fn entry(&self, id: EntryId) -> &Entry {
+        let index = id.0 as usize;
+        &self.chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES]
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, id: EntryId) -> &mut Entry {
+        let index = id.0 as usize;
+        &mut self.chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES]
+    }
+
+    /// The entry of an identity.
+    #[inline]
+    pub(crate) fn find(&self, identity: &Identity) -> Option<EntryId> {
+        let sender = self.sender_numbers.get(identity.instructing.packed())?;
+        let wanted = sender | kind_bits(identity.kind) << KIND_SHIFT;
+        let mask = SENDER_MASK | 0b111 << KIND_SHIFT;
+        self.probe(identity.uetr)
+            .find(|&id| self.entry(id).fields.packed & mask == wanted)
+    }
+
+    /// The entries of a UETR, in no particular order.
+    pub(crate) fn probe(&self, uetr: Uetr) -> impl Iterator<Item = EntryId> {
+        let hash = hash_of(uetr);
+        let (slots, tag) = (&self.shards[shard_of(hash)].slots, tag_of(hash));
+        let mask = slots.len().wrapping_sub(1);
+        let mut slot = hash as usize;
+        let ids = std::iter::from_fn(move || {
+            loop {
+                let held = *slots.get(slot & mask)?;
+                slot = slot.wrapping_add(1);
+                if held == FREE {
+                    return None;
+                }
+                if held & !NUMBER_MASK == tag {
+                    return Some(EntryId(held & NUMBER_MASK));
+                }
+            }
+        });
+        ids.filter(move |&id| self.entry(id).uetr == uetr.0)
+    }
+
+    /// Remembers an instruction that is not there yet; sequences ascend.
+    pub(crate) fn insert(
+        &mut self,
+        sequence: Sequence,
+        identity: &Identity,
+        digest: Digest,
+        standing: Standing,
+    ) -> EntryId {
+        let number = u32::try_from(self.len()).expect("checked below");
+        assert!(
+            number < NUMBER_MASK,
+            "more instructions than the index numbers"
+        );
+        let sender = self.sender_number(identity.instructing);
+        let kind = kind_bits(identity.kind) << KIND_SHIFT;
+        let mut fields = Fields {
+            packed: sender | kind,
+            detail: 0,
+        };
+        self.write(&mut fields, standing);
+        let entry = Entry {
+            uetr: identity.uetr.0,
+            digest: digest.0,
+            sequence: sequence.0,
+            fields,
+        };
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < CHUNK_ENTRIES => last.push(entry),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK_ENTRIES);
+                chunk.push(entry);
+                self.chunks.push(chunk);
+            }
+        }
+        self.index(EntryId(number), hash_of(identity.uetr));
+        EntryId(number)
+    }
+
+    fn index(&mut self, id: EntryId, hash: u64) {
+        let shard = shard_of(hash);
+        let Shard { slots, used } = &self.shards[shard];
+        if (used + 1) * 100 > slots.len() * LOAD_PERCENT_MAX {
+            self.grow(shard);
+        }
+        let shard = &mut self.shards[shard];
+        shard.used += 1;
+        shard.place(tag_of(hash) | id.0, hash);
+    }
+
+    fn grow(&mut self, shard: usize) {
+        let count = (self.shards[shard].slots.len() * 2).max(SHARD_SLOTS_MIN);
+        let old = std::mem::replace(&mut self.shards[shard].slots, vec![FREE; count]);
+        for held in old.into_iter().filter(|&held| held != FREE) {
+            let hash = hash_of(Uetr(self.entry(EntryId(held & NUMBER_MASK)).uetr));
+            self.shards[shard].place(held, hash);
+        }
+    }
+
+    fn sender_number(&mut self, bic: Bic) -> u32 {
+        if let Some(number) = self.sender_numbers.get(bic.packed()) {
+            return number;
+        }
+        let number = u32::try_from(self.senders.len()).expect("checked next");
+        assert!(number <= SENDER_MASK, "more senders than an entry numbers");
+        self.sender_numbers.insert(bic.packed(), number);
+        self.senders.push(bic);
+        number
+    }
+
+    fn write(&mut self, fields: &mut Fields, standing: Standing) {
+        let (state, detail) = match standing {
+            Standing::Settled(batch) => (0, batch),
+            Standing::Queued => (1, 0),
+            Standing::Unmatched => (2, 0),
+            Standing::Member(cycle) => (3, cycle),
+            Standing::Rejected(rejection) => (4, self.rejection_number(rejection)),
+            Standing::Cancelled => (5, 0),
+        };
+        fields.packed = fields.packed & !STATE_MASK | state << STATE_SHIFT;
+        fields.detail = detail;
+    }
+
+    fn read(&self, fields: Fields) -> Standing {
+        match (fields.packed & STATE_MASK) >> STATE_SHIFT {
+            0 => Standing::Settled(fields.detail),
+            1 => Standing::Queued,
+            2 => Standing::Unmatched,
+            3 => Standing::Member(fields.detail),
+            4 => Standing::Rejected(self.rejections[fields.detail as usize]),
+            _ => Standing::Cancelled,
+        }
+    }
+
+    fn rejection_number(&mut self, rejection: Rejection) -> u32 {
+        if let Some(&number) = self.rejection_numbers.get(&rejection) {
+            return number;
+        }
+        let number = u32::try_from(self.rejections.len()).expect("few differ");
+        self.rejections.push(rejection);
+        self.rejection_numbers.insert(rejection, number);
+        number
+    }
+
+    fn trade(&self, id: EntryId) -> Option<usize> {
+        let fields = self.entry(id).fields;
+        (fields.packed & MATCHED != 0).then_some(fields.detail as usize)
+    }
+
+    fn fields(&self, id: EntryId) -> Fields {
+        match self.trade(id) {
+            Some(trade) => self.trades[trade].fields,
+            None => self.entry(id).fields,
+        }
+    }
+
+    fn fields_mut(&mut self, id: EntryId) -> &mut Fields {
+        match self.trade(id) {
+            Some(trade) => &mut self.trades[trade].fields,
+            None => &mut self.entry_mut(id).fields,
+        }
+    }
+
+    /// Where it stands; a matched side as its trade does.
+    #[inline]
+    pub(crate) fn standing(&self, id: EntryId) -> Standing {
+        self.read(self.fields(id))
+    }
+
+    /// Of a matched side: for its whole trade.
+    pub(crate) fn set_standing(&mut self, id: EntryId, standing: Standing) {
+        let mut fields = self.fields(id);
+        self.write(&mut fields, standing);
+        *self.fields_mut(id) = fields;
+    }
+
+    pub(crate) fn is_held(&self, id: EntryId) -> bool {
+        self.fields(id).packed & HELD != 0
+    }
+
+    pub(crate) fn set_held(&mut self, id: EntryId, held: bool) {
+        let fields = self.fields_mut(id);
+        fields.packed = fields.packed & !HELD | if held { HELD } else { 0 };
+    }
+
+    /// Joins two sides into one unit, which stands as given.
+    pub(crate) fn pair(&mut self, first: EntryId, second: EntryId, standing: Standing) {
+        let detail = u32::try_from(self.trades.len()).expect("fewer than entries");
+        let mut fields = Fields {
+            packed: 0,
+            detail: 0,
+        };
+        self.write(&mut fields, standing);
+        self.trades.push(Trade {
+            first,
+            second,
+            fields,
+        });
+        for id in [first, second] {
+            let fields = &mut self.entry_mut(id).fields;
+            fields.packed |= MATCHED;
+            fields.detail = detail;
+        }
+    }
+
+    /// The other side of its trade.
+    pub(crate) fn partner(&self, id: EntryId) -> Option<EntryId> {
+        let Trade { first, second, .. } = self.trades[self.trade(id)?];
+        Some(if first == id { second } else { first })
+    }
+
+    /// How many instructions the unit is: two for a matched trade.
+    pub(crate) fn instruction_count(&self, id: EntryId) -> u64 {
+        1 + u64::from(self.trade(id).is_some())
+    }
+
+    pub(crate) fn sequence(&self, id: EntryId) -> Sequence {
+        Sequence(self.entry(id).sequence)
+    }
+
+    pub(crate) fn digest(&self, id: EntryId) -> Digest {
+        Digest(self.entry(id).digest)
+    }
+
+    pub(crate) fn identity(&self, id: EntryId) -> Identity {
+        let entry = self.entry(id);
+        let kind = match (entry.fields.packed >> KIND_SHIFT) & 0b111 {
+            1 => Kind::Payment,
+            2 => Kind::Cover,
+            3 => Kind::Return,
+            _ => Kind::TradeSide,
+        };
+        Identity {
+            uetr: Uetr(entry.uetr),
+            instructing: self.senders[(entry.fields.packed & SENDER_MASK) as usize],
+            kind,
+        }
+    }
+
+    /// The entry of an instruction's sequence.
+    pub(crate) fn by_sequence(&self, sequence: Sequence) -> Option<EntryId> {
+        let before = |chunk: &Vec<Entry>| chunk[0].sequence <= sequence.0;
+        let chunk = self.chunks.partition_point(before).checked_sub(1)?;
+        let found = self.chunks[chunk].binary_search_by_key(&sequence.0, |entry| entry.sequence);
+        let number = chunk * CHUNK_ENTRIES + found.ok()?;
+        Some(EntryId(u32::try_from(number).expect("numbered as u32")))
+    }
+
+    /// All entries, in the order of sequences.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = EntryId> + use<> {
+        (0..u32::try_from(self.len()).expect("numbered as u32")).map(EntryId)
+    }
+}
+
+impl Shard {
+    #[inline]
+    fn place(&mut self, held: u32, hash: u64) {
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        while self.slots[slot] != FREE {
+            slot = (slot + 1) & mask;
+        }
+        self.slots[slot] = held;
+    }
+}

@@ -1,0 +1,270 @@
+//! Runs, completion and suspension: what follows for cycles and their members.
+
+use super::State;
+use super::batch::account_amount;
+use super::cycles::{Cycle, Sums, at};
+use crate::certificate::Certificate;
+use crate::event::{Batch, Event};
+use crate::ids::{AccountId, CycleName, ParticipantId, Sequence, Timestamp};
+use crate::record::RunResult;
+use crate::rejection::Rejection;
+use crate::run::{self, Bitmap, Leg, Problem};
+use crate::view::CycleState;
+use sha2::{Digest as _, Sha256};
+
+/// Derives the seed of the gross batch that a cycle's run closes from the run's.
+const GROSS_SEED_DOMAIN: &[u8] = b"valuta-gross-seed-v1";
+
+/// A cycle's run that is due: its frozen inputs, to be run beside the writer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunRequest {
+    /// Which cycle.
+    pub cycle: CycleName,
+    /// Of the inputs; the result is taken only while they are still the cycle's.
+    pub version: u64,
+    /// Unsettled units that are not held, in queue order; keys are account ids, balances funds.
+    pub problem: Problem,
+}
+
+impl RunRequest {
+    /// Runs it; pure. `seed` is for the batch's salts: random, and never disclosed.
+    pub fn run(self, seed: [u8; 32]) -> RunResult {
+        let outcome = run::settle(&self.problem);
+        RunResult {
+            cycle: self.cycle,
+            version: self.version,
+            settled: outcome.settled.to_bytes(),
+            certificate_hash: Certificate::new(&self.problem, outcome.removals).hash(),
+            seed,
+        }
+    }
+}
+
+impl State {
+    /// The cycle, and the version of its inputs, whose run is due: scheduled; funded or past the
+    /// pay-in deadline; and without an outcome for its inputs as they are. Cheap.
+    pub fn run_due(&self, now: Timestamp) -> Option<(CycleName, u64)> {
+        let live = self
+            .cycles_live
+            .iter()
+            .map(|&index| &self.cycles[index as usize]);
+        let mut due = live.filter(|cycle| is_run_due(cycle, now));
+        due.next().map(|cycle| (cycle.name, cycle.version))
+    }
+
+    /// What [`State::run_due`] names, with its frozen inputs: takes a copy of the members' legs.
+    pub fn take_run_request(&self, now: Timestamp) -> Option<RunRequest> {
+        let (name, version) = self.run_due(now)?;
+        Some(RunRequest {
+            cycle: name,
+            version,
+            problem: self.cycle(name)?.problem(self.accounts.len()),
+        })
+    }
+
+    /// What a run's result leads to; nothing if its inputs are no longer the cycle's.
+    pub(super) fn decide_ran(&self, result: &RunResult) -> Vec<Event> {
+        let Some(cycle) = self.cycle(result.cycle) else {
+            return Vec::new();
+        };
+        let fresh = cycle.state == CycleState::Settling
+            && cycle.version == result.version
+            && !cycle.has_run();
+        let count = u32::try_from(cycle.waiting_count()).unwrap_or(u32::MAX);
+        let settled = Bitmap::from_bytes(count, &result.settled);
+        let Some(settled) = settled.ok().filter(|_| fresh) else {
+            return Vec::new();
+        };
+        if settled.set_count() == 0 {
+            return vec![Event::CycleRanEmpty {
+                cycle: result.cycle,
+                certificate_hash: result.certificate_hash,
+            }];
+        }
+        let Some(changes) = self.run_changes(cycle, &settled) else {
+            return Vec::new();
+        };
+        // Numbers close in order: a gross batch that took the one before closes first.
+        let gross = self.closed_gross_batch(None, derived_seed(&result.seed));
+        let mut events: Vec<Event> = gross.map(Event::GrossBatchClosed).into_iter().collect();
+        events.push(Event::CycleRan {
+            cycle: result.cycle,
+            batch: self.cycle_batch(result, &settled, &changes),
+            settled: result.settled.clone(),
+        });
+        events
+    }
+
+    /// Each account's change and whether it is touched; `None` if a fund would end below zero, which
+    /// no run gives.
+    fn run_changes(&self, cycle: &Cycle, settled: &Bitmap) -> Option<Vec<Option<i128>>> {
+        let mut changes: Vec<Option<i128>> = vec![None; self.accounts.len()];
+        let waiting = (0..).zip(cycle.waiting());
+        for (_, member) in waiting.filter(|(bit, _)| settled.get(*bit)) {
+            for leg in member.legs {
+                *changes[leg.debtor as usize].get_or_insert(0) -= i128::from(leg.amount);
+                *changes[leg.creditor as usize].get_or_insert(0) += i128::from(leg.amount);
+            }
+        }
+        let sound = (0..).zip(&changes).all(|(account, change)| {
+            i128::from(at(&cycle.funds, AccountId(account))) + change.unwrap_or(0) >= 0
+        });
+        sound.then_some(changes)
+    }
+
+    fn cycle_batch(&self, result: &RunResult, settled: &Bitmap, changes: &[Option<i128>]) -> Batch {
+        let touched = || {
+            changes
+                .iter()
+                .enumerate()
+                .filter_map(|(at, change)| Some((at, (*change)?)))
+        };
+        let balance = |(at, change)| account_amount(at, self.accounts[at].balance() + change);
+        Batch {
+            number: self.batches + 1,
+            cycle: Some(result.cycle),
+            member_count: settled.set_count(),
+            postings: touched()
+                .map(|(at, change)| account_amount(at, change))
+                .collect(),
+            mirror_postings: Vec::new(),
+            balances: touched().map(balance).collect(),
+            mirror_balances: Vec::new(),
+            certificate_hash: Some(result.certificate_hash),
+            seed: result.seed,
+        }
+    }
+
+    /// A cycle of which a run settled the last member completes at once.
+    pub(super) fn decide_completion_after(
+        &self,
+        name: CycleName,
+        events: &[Event],
+    ) -> Option<Event> {
+        let ran = matches!(events.last(), Some(Event::CycleRan { cycle, .. }) if *cycle == name);
+        let cycle = self.cycle(name)?;
+        (ran && cycle.unsettled_count() == 0).then_some(Event::CycleCompleted {
+            cycle: name,
+            into: None,
+        })
+    }
+
+    /// Completes a cycle: unsettled members go to the next open cycle of the value date, or are rejected.
+    pub(super) fn decide_completion(&self, cycle: &Cycle, now: Timestamp) -> Vec<Event> {
+        let into = self.taking_cycle(cycle.name.value_date, now);
+        let mut sums = into.map(Cycle::all_sums).unwrap_or_default();
+        let settle_by = self.quotes.settle_by(cycle.name.value_date);
+        let mut events = Vec::new();
+        let mut rolls = false;
+        for member in cycle.members().filter(|member| !member.settled) {
+            let too_late = |into: &Cycle| {
+                let until = settle_by.get(&member.place);
+                until.is_some_and(|&until| into.completion_deadline > until)
+            };
+            let rejection = match into {
+                None => Some(Rejection::ExpiredInQueue),
+                Some(into) if too_late(into) => Some(Rejection::QuoteExpired),
+                Some(_) => {
+                    let fits = Sums::fit(&[&sums], member.legs.iter().copied());
+                    (!fits).then_some(Rejection::BalanceTooLarge)
+                }
+            };
+            if rejection.is_none() {
+                sums.add(member.legs, 1);
+                rolls = true;
+            }
+            events.extend(rejection.map(|rejection| Event::Rejected {
+                sequence: self.identities.sequence(member.place),
+                rejection,
+            }));
+        }
+        events.push(Event::CycleCompleted {
+            cycle: cycle.name,
+            into: into.filter(|_| rolls).map(|into| into.name),
+        });
+        events
+    }
+
+    /// After a participant was suspended or reinstated: holds its waiting units, or lets them go, and
+    /// replaces the schedules that this changes.
+    pub(super) fn hold_and_reschedule(
+        &mut self,
+        reason: &str,
+        sequence: Sequence,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
+        let scheduled: Vec<(CycleName, u64)> = self
+            .settling()
+            .map(|cycle| (cycle.name, cycle.version))
+            .collect();
+        for event in self.hold_events() {
+            self.enact(sequence, now, event, events);
+        }
+        for (name, version) in scheduled {
+            let cycle = self.cycle(name).expect("just listed");
+            if cycle.version != version {
+                let event = self.schedule(cycle, cycle.schedule_version + 1, reason.to_owned());
+                self.enact(sequence, now, event, events);
+            }
+        }
+    }
+
+    fn settling(&self) -> impl Iterator<Item = &Cycle> {
+        let live = self
+            .cycles_live
+            .iter()
+            .map(|&index| &self.cycles[index as usize]);
+        live.filter(|cycle| cycle.state == CycleState::Settling)
+    }
+
+    /// Units whose being held does not agree with their parties' states, in order of sequence.
+    fn hold_events(&self) -> Vec<Event> {
+        let suspended = |owner: ParticipantId| self.directory.is_suspended(owner);
+        let involved =
+            |debtor, creditor| suspended(self.owner(debtor)) || suspended(self.owner(creditor));
+        let mut changed = Vec::new();
+        for ((_, id), unit) in self.queues.iter() {
+            let held = unit
+                .legs
+                .iter()
+                .any(|leg| involved(leg.debtor, leg.creditor));
+            changed.extend((held != unit.held).then_some((id, held)));
+        }
+        for (id, side) in self.unmatched.iter() {
+            let held = side
+                .legs
+                .iter()
+                .any(|leg| involved(leg.debtor, leg.creditor));
+            changed.extend((held != side.held).then_some((id, held)));
+        }
+        for &cycle in &self.cycles_live {
+            let members = self.cycles[cycle as usize].members();
+            for member in members.filter(|member| !member.settled) {
+                let of = |leg: &Leg| involved(AccountId(leg.debtor), AccountId(leg.creditor));
+                let held = member.legs.iter().any(of);
+                changed.extend((held != member.held).then_some((member.place, held)));
+            }
+        }
+        changed.sort_unstable();
+        let event = |(id, held)| Event::Held {
+            unit: self.identities.sequence(id),
+            held,
+        };
+        changed.into_iter().map(event).collect()
+    }
+}
+
+fn is_run_due(cycle: &Cycle, now: Timestamp) -> bool {
+    cycle.state == CycleState::Settling
+        && cycle.waiting_count() > 0
+        && !cycle.has_run()
+        && (now >= cycle.pay_in_deadline || cycle.is_funded())
+}
+
+fn derived_seed(seed: &[u8; 32]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(seed);
+    hasher.update(GROSS_SEED_DOMAIN);
+    hasher.finalize().into()
+}

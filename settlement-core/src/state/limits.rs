@@ -1,0 +1,132 @@
+//! Limits on what accounts may pay, and what they have paid each counterparty per value date.
+
+use crate::ids::{AccountId, Date, ParticipantId};
+use crate::table::Table;
+use std::collections::BTreeMap;
+
+/// Limits in minor units.
+#[derive(Clone, Default)]
+pub(crate) struct Limits {
+    /// By account: the most that one instruction may debit.
+    instruction: Vec<Option<i64>>,
+    /// The most that an account may have paid a counterparty, net, on one value date.
+    bilateral: BTreeMap<(AccountId, ParticipantId), i64>,
+}
+
+impl Limits {
+    #[inline]
+    pub(crate) fn instruction(&self, account: AccountId) -> Option<i64> {
+        self.instruction.get(account.0 as usize).copied().flatten()
+    }
+
+    #[inline]
+    pub(crate) fn has_bilateral(&self) -> bool {
+        !self.bilateral.is_empty()
+    }
+
+    pub(crate) fn bilateral(&self, account: AccountId, counterparty: ParticipantId) -> Option<i64> {
+        self.bilateral.get(&(account, counterparty)).copied()
+    }
+
+    pub(crate) fn set_instruction(&mut self, account: AccountId, amount: Option<i64>) {
+        let index = account.0 as usize;
+        if index >= self.instruction.len() {
+            self.instruction.resize(index + 1, None);
+        }
+        self.instruction[index] = amount;
+    }
+
+    pub(crate) fn set_bilateral(
+        &mut self,
+        account: AccountId,
+        counterparty: ParticipantId,
+        amount: Option<i64>,
+    ) {
+        match amount {
+            Some(amount) => self.bilateral.insert((account, counterparty), amount),
+            None => self.bilateral.remove(&(account, counterparty)),
+        };
+    }
+
+    /// Limits per instruction, by account.
+    pub(crate) fn instructions(&self) -> impl Iterator<Item = (AccountId, i64)> {
+        let numbered = (0..).zip(&self.instruction);
+        numbered.filter_map(|(account, amount)| Some((AccountId(account), (*amount)?)))
+    }
+
+    /// Bilateral caps, by account, then counterparty.
+    pub(crate) fn bilaterals(&self) -> impl Iterator<Item = ((AccountId, ParticipantId), i64)> {
+        self.bilateral.iter().map(|(&key, &amount)| (key, amount))
+    }
+}
+
+/// What accounts have paid counterparties, net of what came back: counted when an instruction is
+/// accepted, and given back when it is rejected or cancelled.
+#[derive(Clone, Default)]
+pub(crate) struct Usage {
+    dates: BTreeMap<Date, Paid>,
+}
+
+#[derive(Clone, Default)]
+struct Paid {
+    cells: Table,
+    sums: Vec<i128>,
+}
+
+fn cell(account: AccountId, counterparty: ParticipantId) -> u64 {
+    u64::from(account.0) << 16 | u64::from(counterparty.0)
+}
+
+impl Usage {
+    /// Minor units.
+    pub(crate) fn get(&self, date: Date, account: AccountId, counterparty: ParticipantId) -> i128 {
+        let sum = || {
+            let paid = self.dates.get(&date)?;
+            let at = paid.cells.get(cell(account, counterparty))?;
+            Some(paid.sums[at as usize])
+        };
+        sum().unwrap_or(0)
+    }
+
+    /// Adds to what an account has paid. Dates before `today` are forgotten: no instruction of
+    /// theirs can be accepted any more.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        date: Date,
+        today: Date,
+        account: AccountId,
+        counterparty: ParticipantId,
+        amount: i128,
+    ) {
+        if date < today {
+            return;
+        }
+        if self
+            .dates
+            .first_key_value()
+            .is_some_and(|(&first, _)| first < today)
+        {
+            self.dates = self.dates.split_off(&today);
+        }
+        let Paid { cells, sums } = self.dates.entry(date).or_default();
+        let key = cell(account, counterparty);
+        match cells.get(key) {
+            Some(at) => sums[at as usize] += amount,
+            None => {
+                let at = u32::try_from(sums.len()).expect("below 2^32 pairs of ids");
+                cells.insert(key, at);
+                sums.push(amount);
+            }
+        }
+    }
+
+    /// All that is not zero, by date and cell.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ((Date, u64), i128)> {
+        self.dates.iter().flat_map(|(&date, paid)| {
+            let cells = paid.cells.sorted().into_iter();
+            let sums = cells.map(move |(cell, at)| ((date, cell), paid.sums[at as usize]));
+            sums.filter(|(_, paid)| *paid != 0)
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! The gross lane's queues: one per account, of the units that debit it, by priority and place.
+//!
+//! New liquidity makes the heads of the accounts that it reaches candidates for release. A unit that
+//! could not settle when it was last tried, and whose accounts nothing reached since, still cannot: so
+//! trying only candidates, the first in order first, finds what trying all heads would.
+
+use super::identities::EntryId;
+use crate::event::{Legs, OrderLeg};
+use crate::ids::{AccountId, Date, Timestamp};
+use crate::instruction::Priority;
+use crate::rejection::Rejection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Place in the queues.
+pub(crate) type Place = (Priority, EntryId);
+
+/// A waiting unit.
+#[derive(Clone)]
+pub(crate) struct Queued {
+    pub(crate) legs: Legs,
+    pub(crate) value_date: Date,
+    pub(crate) held: bool,
+    /// From here on it is rejected, for this reason.
+    pub(crate) expires_at: Timestamp,
+    pub(crate) expiry: Rejection,
+}
+
+/// All waiting units.
+#[derive(Clone, Default)]
+pub(crate) struct Queues {
+    units: BTreeMap<Place, Queued>,
+    priorities: BTreeMap<EntryId, Priority>,
+    expiries: BTreeSet<(Timestamp, EntryId)>,
+    /// By account: units that debit it and are not held.
+    queues: Vec<BTreeSet<Place>>,
+    candidates: BTreeSet<Place>,
+    /// Something changed since the last gridlock run. Says only that a run may find something: a
+    /// run that finds nothing leaves no trace, so this is no part of the replicated state.
+    changed: bool,
+}
+
+/// The accounts that legs debit, each once, in order of first debit.
+pub(crate) fn debited(legs: &[OrderLeg]) -> impl Iterator<Item = AccountId> {
+    let first = |at: usize| legs[..at].iter().all(|leg| leg.debtor != legs[at].debtor);
+    (0..legs.len())
+        .filter(move |&at| first(at))
+        .map(|at| legs[at].debtor)
+}
+
+/// What legs add to an account, net.
+pub(crate) fn net_of(legs: &[OrderLeg], account: AccountId) -> i128 {
+    let change = |leg: &OrderLeg| {
+        let amount = i128::from(leg.amount);
+        i128::from(leg.creditor == account) * amount - i128::from(leg.debtor == account) * amount
+    };
+    legs.iter().map(change).sum()
+}
+
+impl Queues {
+    fn queue(&self, account: AccountId) -> Option<&BTreeSet<Place>> {
+        self.queues.get(account.0 as usize)
+    }
+
+    fn head(&self, account: AccountId) -> Option<Place> {
+        self.queue(account)?.first().copied()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// Whether an earlier unit of equal or higher priority waits in an account that the legs debit.
+    /// `place` may itself be in the queues, or be to come.
+    #[inline]
+    pub(crate) fn is_behind(&self, place: Place, legs: &[OrderLeg]) -> bool {
+        !self.units.is_empty()
+            && debited(legs).any(|account| self.head(account).is_some_and(|head| head < place))
+    }
+
+    pub(crate) fn insert(&mut self, place: Place, unit: Queued) {
+        self.priorities.insert(place.1, place.0);
+        self.expiries.insert((unit.expires_at, place.1));
+        if !unit.held {
+            self.enqueue(place, &unit.legs);
+        }
+        self.units.insert(place, unit);
+        self.changed = true;
+    }
+
+    fn enqueue(&mut self, place: Place, legs: &[OrderLeg]) {
+        for account in debited(legs) {
+            let index = account.0 as usize;
+            if index >= self.queues.len() {
+                self.queues.resize_with(index + 1, BTreeSet::new);
+            }
+            self.queues[index].insert(place);
+        }
+    }
+
+    /// Takes a unit out; those behind it become candidates.
+    pub(crate) fn remove(&mut self, id: EntryId) -> Queued {
+        let priority = self.priorities.remove(&id);
+        let place = (priority.expect("a queued unit has a place"), id);
+        let unit = self.units.remove(&place).expect("a queued unit is held");
+        self.expiries.remove(&(unit.expires_at, id));
+        self.dequeue(place, &unit.legs);
+        unit
+    }
+
+    fn dequeue(&mut self, place: Place, legs: &[OrderLeg]) {
+        self.candidates.remove(&place);
+        for account in debited(legs) {
+            if let Some(queue) = self.queues.get_mut(account.0 as usize) {
+                queue.remove(&place);
+            }
+            self.touch(account);
+        }
+    }
+
+    /// A unit leaves its queues but stays, or comes back into its place.
+    pub(crate) fn hold(&mut self, id: EntryId, held: bool) {
+        let place = (self.priorities[&id], id);
+        let unit = self.units.get_mut(&place).expect("a queued unit is held");
+        if unit.held == held {
+            return;
+        }
+        unit.held = held;
+        let legs = unit.legs.clone();
+        if held {
+            self.dequeue(place, &legs);
+        } else {
+            self.enqueue(place, &legs);
+            debited(&legs).for_each(|account| self.touch(account));
+        }
+    }
+
+    /// Something that an account's head may have waited for happened.
+    #[inline]
+    pub(crate) fn touch(&mut self, account: AccountId) {
+        if self.units.is_empty() {
+            return;
+        }
+        if let Some(head) = self.head(account) {
+            self.candidates.insert(head);
+        }
+        self.changed = true;
+    }
+
+    /// The next candidate, which is tried once.
+    pub(crate) fn pop_candidate(&mut self) -> Option<Place> {
+        self.candidates.pop_first()
+    }
+
+    pub(crate) fn get(&self, place: Place) -> Option<&Queued> {
+        self.units.get(&place)
+    }
+
+    pub(crate) fn by_id(&self, id: EntryId) -> Option<(Place, &Queued)> {
+        let place = (*self.priorities.get(&id)?, id);
+        Some((place, &self.units[&place]))
+    }
+
+    /// All waiting units in queue order, held ones included.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Place, &Queued)> {
+        self.units.iter().map(|(&place, unit)| (place, unit))
+    }
+
+    /// The unit that is to be rejected next at that time, if one is.
+    pub(crate) fn expired(&self, now: Timestamp) -> Option<(EntryId, Rejection)> {
+        let &(expires_at, id) = self.expiries.first()?;
+        let (_, unit) = self.by_id(id)?;
+        (expires_at <= now).then_some((id, unit.expiry))
+    }
+
+    /// Whether a gridlock run may find something; asks once for each change.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}

@@ -1,0 +1,49 @@
+//! Commands that were taken, by caller and request id: a repeat gets its answer, and has no effect.
+
+use crate::command::Caller;
+use crate::ids::{Sequence, Timestamp};
+use crate::instruction::{Digest, ShortText};
+use std::collections::BTreeMap;
+
+/// A command that was taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Request {
+    pub(crate) digest: Digest,
+    pub(crate) sequence: Sequence,
+    pub(crate) changes: u32,
+    pub(crate) created: Timestamp,
+}
+
+/// All commands that were taken.
+#[derive(Clone, Default)]
+pub(crate) struct Requests {
+    requests: BTreeMap<(Caller, ShortText), Request>,
+    /// The one whose events are being applied.
+    current: Option<(Sequence, (Caller, ShortText))>,
+}
+
+impl Requests {
+    pub(crate) fn get(&self, caller: Caller, id: ShortText) -> Option<&Request> {
+        self.requests.get(&(caller, id))
+    }
+
+    pub(crate) fn insert(&mut self, caller: Caller, id: ShortText, request: Request) {
+        self.current = Some((request.sequence, (caller, id)));
+        self.requests.insert((caller, id), request);
+    }
+
+    /// One more event of an input: counts if the input is the current command.
+    #[inline]
+    pub(crate) fn count_event(&mut self, sequence: Sequence) {
+        if let Some((current, key)) = &self.current
+            && *current == sequence
+            && let Some(request) = self.requests.get_mut(key)
+        {
+            request.changes += 1;
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&(Caller, ShortText), &Request)> {
+        self.requests.iter()
+    }
+}

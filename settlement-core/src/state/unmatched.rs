@@ -1,0 +1,65 @@
+//! Trade sides that wait for the other side.
+
+use super::identities::EntryId;
+use crate::event::Legs;
+use crate::ids::Date;
+use crate::instruction::{Digest, Lane, Priority};
+use std::collections::BTreeMap;
+
+/// A side that waits.
+#[derive(Clone)]
+pub(crate) struct Side {
+    pub(crate) trade: Digest,
+    pub(crate) legs: Legs,
+    pub(crate) priority: Priority,
+    pub(crate) lane: Lane,
+    pub(crate) value_date: Date,
+    pub(crate) held: bool,
+}
+
+/// All sides that wait.
+#[derive(Clone, Default)]
+pub(crate) struct Unmatched {
+    sides: BTreeMap<EntryId, Side>,
+    /// By trade, the earliest first. Equal sides of one bank queue up.
+    waiting: BTreeMap<[u8; 16], Vec<EntryId>>,
+}
+
+impl Unmatched {
+    pub(crate) fn insert(&mut self, id: EntryId, side: Side) {
+        self.waiting.entry(side.trade.0).or_default().push(id);
+        self.sides.insert(id, side);
+    }
+
+    pub(crate) fn remove(&mut self, id: EntryId) -> Side {
+        let side = self.sides.remove(&id).expect("an unmatched side waits");
+        let trade = side.trade.0;
+        if let Some(waiting) = self.waiting.get_mut(&trade) {
+            waiting.retain(|&other| other != id);
+            if waiting.is_empty() {
+                self.waiting.remove(&trade);
+            }
+        }
+        side
+    }
+
+    pub(crate) fn get(&self, id: EntryId) -> Option<&Side> {
+        self.sides.get(&id)
+    }
+
+    pub(crate) fn hold(&mut self, id: EntryId, held: bool) {
+        self.sides
+            .get_mut(&id)
+            .expect("an unmatched side waits")
+            .held = held;
+    }
+
+    /// The sides of a trade, the earliest first.
+    pub(crate) fn of(&self, trade: Digest) -> &[EntryId] {
+        self.waiting.get(&trade.0).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (EntryId, &Side)> {
+        self.sides.iter().map(|(&id, side)| (id, side))
+    }
+}
