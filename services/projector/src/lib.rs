@@ -1,0 +1,34 @@
+//! The read model: follows the journal and answers lists, history and batches from SQL.
+//!
+//! | module | what |
+//! |---|---|
+//! | `projector` | the thread: reads records, commits rows and cursor together |
+//! | `projection`, `parties` | records into rows: a pure function of the journal |
+//! | `rows`, `codec` | what is written, in core types; those as columns |
+//! | `store` | where rows go: one trait for every database |
+//! | `model` | what can be asked: one trait for every database |
+//! | `sqlite` | both, embedded |
+//!
+//! It holds nothing that the journal does not: it can be deleted at any time, and is rebuilt.
+
+mod codec;
+mod model;
+mod parties;
+mod projection;
+mod projector;
+mod rows;
+mod sqlite;
+mod store;
+
+pub use model::{
+    AnchorRow, BatchFilter, BatchRow, ChangeRow, InstructionRow, ListFilter, ListPage, PostingRow,
+    ReadModel, ReceivedRow, StatusFilter, UnitRow,
+};
+pub use projection::RecordError;
+pub use projector::{ProjectError, run};
+pub use rows::{
+    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, MemberAdded,
+    OrderAdded, PartyAdded, PostingAdded, Roles, Rows, Standing,
+};
+pub use sqlite::{SqliteAnchors, SqliteReadModel, SqliteStore};
+pub use store::{Anchors, Store, StoreError};

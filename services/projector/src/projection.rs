@@ -1,0 +1,449 @@
+//! Records into rows: a pure function of the journal, whatever the database and wherever it was cut.
+//!
+//! The follower and the parties are memory, rebuilt from the journal's beginning at every start. Rows
+//! come only of inputs beyond the store's cursor.
+
+use crate::parties::{LiveParties, parties_of};
+use crate::rows::{
+    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, MemberAdded,
+    OrderAdded, PartyAdded, PostingAdded, Roles, Rows, Standing,
+};
+use settlement_core::command::Position;
+use settlement_core::directory::Directory;
+use settlement_core::event::{Batch, Event, Order};
+use settlement_core::follow::{Fact, Follower};
+use settlement_core::ids::{BatchNumber, Bic, CycleName, ParticipantId, Sequence, Timestamp};
+use settlement_core::instruction::Identity;
+use settlement_core::record::{self, Input, PayloadError};
+use settlement_core::view::Status;
+use valuta_journal::Record;
+
+/// Rows that are handed on at once: some megabytes, also in the midst of a cycle's run.
+const ROWS_MAX: usize = 32_768;
+
+/// The journal so far, as far as rows to come need it.
+pub(crate) struct Projection {
+    follower: Follower,
+    parties: LiveParties,
+    /// Up to here the store has its rows.
+    projected: Sequence,
+    /// Of the input at hand.
+    changes: u32,
+    units: u32,
+    done: Vec<Sequence>,
+    events: Vec<Event>,
+    scratch: Vec<(ParticipantId, Roles)>,
+}
+
+/// A record that cannot be projected: the journal is not of this program.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The payload cannot be read.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The payload does not hold the inputs that the header names.
+    #[error("{found} inputs, the header names {named}")]
+    InputCount {
+        /// In the payload.
+        found: u64,
+        /// By the header.
+        named: u64,
+    },
+    /// An instruction's event, but the input is none.
+    #[error("input {0:?} is no instruction, but its event is one's")]
+    NoInstruction(Sequence),
+}
+
+/// One input, where its rows go.
+struct At<'a> {
+    sequence: Sequence,
+    time: Timestamp,
+    content: Option<&'a [u8]>,
+}
+
+impl Projection {
+    /// A projection whose store has the rows up to `projected`.
+    pub(crate) fn new(projected: Sequence) -> Self {
+        Self {
+            follower: Follower::new(),
+            parties: LiveParties::default(),
+            projected,
+            changes: 0,
+            units: 0,
+            done: Vec::new(),
+            events: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Adds a record's rows. `hand_on` takes them, and empties them, whenever they are many.
+    pub(crate) fn record<E: From<RecordError>>(
+        &mut self,
+        record: &Record,
+        rows: &mut Rows,
+        hand_on: &mut impl FnMut(&mut Rows) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let header = &record.header;
+        let mut events = std::mem::take(&mut self.events);
+        let mut entries = record::entries(&record.payload).map_err(RecordError::from)?;
+        let mut sequence = Sequence(header.first_sequence);
+        while let Some(input) = entries.next_into(&mut events).map_err(RecordError::from)? {
+            let at = At {
+                sequence,
+                time: Timestamp(header.time_ms),
+                content: match input {
+                    Input::Instruction(content) => Some(content),
+                    Input::Command(_) | Input::Tick { .. } | Input::Ran(_) => None,
+                },
+            };
+            (self.changes, self.units) = (0, 0);
+            for event in &events {
+                self.event(&at, event, rows, hand_on)?;
+            }
+            sequence.0 += 1;
+        }
+        self.events = events;
+        let found = sequence.0 - header.first_sequence;
+        let named = header.last_sequence - header.first_sequence + 1;
+        if found != named {
+            return Err(RecordError::InputCount { found, named }.into());
+        }
+        Ok(())
+    }
+
+    fn event<E: From<RecordError>>(
+        &mut self,
+        at: &At<'_>,
+        event: &Event,
+        rows: &mut Rows,
+        hand_on: &mut impl FnMut(&mut Rows) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let writes = at.sequence > self.projected;
+        self.enter(at, event, writes.then_some(&mut *rows))?;
+        let mut handed_on = Ok(());
+        let (changes, units) = (&mut self.changes, &mut self.units);
+        let (parties, done) = (&self.parties, &mut self.done);
+        self.follower
+            .observe(at.sequence, at.time, event, &mut |fact| {
+                if is_final(&fact) {
+                    done.extend(status_of(&fact));
+                }
+                if writes && handed_on.is_ok() {
+                    fact_rows(at, &fact, parties, (changes, units), rows);
+                    if rows.count() >= ROWS_MAX {
+                        handed_on = hand_on(rows);
+                    }
+                }
+            });
+        handed_on?;
+        for instruction in self.done.drain(..) {
+            self.parties.forget(instruction);
+        }
+        if writes {
+            scheme_rows(at, event, self.follower.directory(), rows);
+        }
+        Ok(())
+    }
+
+    /// A new instruction: its parties are remembered, and it gets its row.
+    fn enter(
+        &mut self,
+        at: &At<'_>,
+        event: &Event,
+        rows: Option<&mut Rows>,
+    ) -> Result<(), RecordError> {
+        let directory = self.follower.directory();
+        let (identity, order) = match event {
+            Event::Accepted { order, .. } => {
+                parties_of(order, directory, &mut self.scratch);
+                (&order.identity, Some(order))
+            }
+            Event::Refused { identity, .. } => {
+                self.scratch.clear();
+                let sender = directory.participant_id(identity.instructing);
+                let sender = sender.map(|sender| (sender, Roles::INSTRUCTING));
+                self.scratch.extend(sender);
+                (identity, None)
+            }
+            _ => return Ok(()),
+        };
+        let parties = self.parties.remember(at.sequence, &self.scratch);
+        if let Some(rows) = rows {
+            let added = instruction_row(at, identity, order, directory)?;
+            rows.instructions.push(added);
+            rows.parties
+                .extend(parties.iter().map(|&(participant, roles)| PartyAdded {
+                    participant,
+                    instruction: at.sequence,
+                    roles,
+                }));
+        }
+        Ok(())
+    }
+}
+
+fn instruction_row(
+    at: &At<'_>,
+    identity: &Identity,
+    order: Option<&Order>,
+    directory: &Directory,
+) -> Result<InstructionAdded, RecordError> {
+    let content = at.content.ok_or(RecordError::NoInstruction(at.sequence))?;
+    Ok(InstructionAdded {
+        sequence: at.sequence,
+        identity: *identity,
+        order: order.map(|order| OrderAdded {
+            lane: order.lane,
+            priority: order.priority,
+            created: order.created,
+            value_date: order.value_date,
+            assets: assets(order, directory),
+        }),
+        received: at.time,
+        content: content.to_vec(),
+        standing: Standing::default(),
+    })
+}
+
+/// ` EUR USD `, so that a code is found with its spaces and never inside another.
+fn assets(order: &Order, directory: &Directory) -> String {
+    let mut text = String::from(" ");
+    for leg in order.legs.iter() {
+        let code = directory.asset(directory.account(leg.debtor).asset).code;
+        let code = code.to_string();
+        if !text.split(' ').any(|known| known == code) {
+            text += &code;
+            text.push(' ');
+        }
+    }
+    text
+}
+
+/// The instruction that a status is of.
+fn status_of(fact: &Fact<'_>) -> Option<Sequence> {
+    match fact {
+        Fact::Status { sequence, .. } => Some(*sequence),
+        Fact::UnitSettled { .. } | Fact::MovementSettled { .. } | Fact::BatchClosed { .. } => None,
+    }
+}
+
+/// No status follows this one.
+fn is_final(fact: &Fact<'_>) -> bool {
+    let Fact::Status { status, .. } = fact else {
+        return false;
+    };
+    match status {
+        Status::Settled { .. } | Status::Rejected(_) | Status::Cancelled => true,
+        Status::Member(_) | Status::Waiting(_) | Status::Irrevocable(_) => false,
+    }
+}
+
+fn fact_rows(
+    at: &At<'_>,
+    fact: &Fact<'_>,
+    parties: &LiveParties,
+    (changes, units): (&mut u32, &mut u32),
+    rows: &mut Rows,
+) {
+    match *fact {
+        Fact::Status {
+            sequence,
+            status,
+            matched_with,
+        } => {
+            let change = ChangeAdded {
+                position: next(at, changes),
+                instruction: sequence,
+                status,
+                matched_with,
+                time: at.time,
+            };
+            change_rows(change, parties, rows);
+        }
+        Fact::UnitSettled {
+            unit,
+            batch,
+            member_index,
+        } => {
+            credits(next(at, units), unit, parties, rows);
+            for &instruction in unit {
+                member_rows(instruction, batch, member_index, rows);
+            }
+        }
+        // A movement is no instruction; a batch's rows come from its event.
+        Fact::MovementSettled { .. } | Fact::BatchClosed { .. } => {}
+    }
+}
+
+fn next(at: &At<'_>, index: &mut u32) -> Position {
+    let position = Position {
+        sequence: at.sequence,
+        index: *index,
+    };
+    *index += 1;
+    position
+}
+
+fn change_rows(change: ChangeAdded, parties: &LiveParties, rows: &mut Rows) {
+    let cycle = match change.status {
+        Status::Member(cycle) | Status::Irrevocable(cycle) => Some(cycle),
+        Status::Waiting(_) | Status::Settled { .. } | Status::Rejected(_) | Status::Cancelled => {
+            None
+        }
+    };
+    let standing = Standing {
+        status: Some((change.status, change.matched_with)),
+        cycle,
+        member_index: None,
+    };
+    rows.stand(change.instruction, &standing);
+    rows.changes.push(change);
+    if !change.is_entry() {
+        let parties = parties.of(change.instruction);
+        rows.concerns
+            .extend(parties.iter().map(|&(participant, _)| Concern {
+                participant,
+                position: change.position,
+                instruction: change.instruction,
+            }));
+    }
+}
+
+fn member_rows(instruction: Sequence, batch: BatchNumber, member_index: u32, rows: &mut Rows) {
+    let standing = Standing {
+        member_index: Some(member_index),
+        ..Standing::default()
+    };
+    rows.stand(instruction, &standing);
+    rows.members.push(MemberAdded {
+        batch,
+        instruction,
+        member_index,
+    });
+}
+
+/// Whom a settled unit credits, each once: the two sides of a trade tell the same money twice, and a
+/// bank receives the side that is not its own.
+fn credits(position: Position, unit: &[Sequence], parties: &LiveParties, rows: &mut Rows) {
+    for (side, &instruction) in unit.iter().enumerate() {
+        for &(participant, roles) in parties.of(instruction) {
+            let own_side_of_trade = unit.len() > 1 && roles.has(Roles::INSTRUCTING);
+            if roles.has(Roles::CREDITOR) && !own_side_of_trade {
+                rows.credits.push(Concern {
+                    participant,
+                    position,
+                    instruction: unit[side],
+                });
+            }
+        }
+    }
+}
+
+/// Rows of batches, cycles and the directory.
+fn scheme_rows(at: &At<'_>, event: &Event, directory: &Directory, rows: &mut Rows) {
+    match event {
+        Event::GrossBatchClosed(batch) | Event::CycleRan { batch, .. } => {
+            rows.batches.push(batch_row(at, batch, directory));
+        }
+        Event::AssetSet(_) | Event::ParticipantSet { .. } | Event::AccountSet(_) => {
+            rows.directory.extend(directory_row(event, directory));
+        }
+        _ => rows.cycles.extend(cycle_row(event)),
+    }
+}
+
+fn batch_row(at: &At<'_>, batch: &Batch, directory: &Directory) -> BatchAdded {
+    let accounts = batch.postings.iter().zip(&batch.balances);
+    let accounts = accounts.map(|(posting, balance)| {
+        let account = directory.account(posting.account);
+        PostingAdded {
+            holder: directory.participant(account.participant).bic,
+            asset: account.asset,
+            mirror: false,
+            amount: i128::from(posting.amount),
+            balance: i128::from(balance.amount),
+        }
+    });
+    let mirrors = batch.mirror_postings.iter().zip(&batch.mirror_balances);
+    let mirrors = mirrors.map(|(posting, balance)| PostingAdded {
+        holder: agent(posting.asset, directory),
+        asset: posting.asset,
+        mirror: true,
+        amount: posting.amount.0,
+        balance: balance.amount.0,
+    });
+    BatchAdded {
+        number: batch.number,
+        cycle: batch.cycle,
+        time: at.time,
+        sequence: at.sequence,
+        member_count: batch.member_count,
+        certificate_hash: batch.certificate_hash,
+        postings: accounts.chain(mirrors).collect(),
+    }
+}
+
+fn agent(asset: settlement_core::ids::AssetId, directory: &Directory) -> Bic {
+    directory.asset(asset).agent
+}
+
+fn directory_row(event: &Event, directory: &Directory) -> Option<DirectoryChange> {
+    match event {
+        Event::AssetSet(line) => Some(DirectoryChange::Asset {
+            id: directory.asset_id(line.code)?,
+            line: *line,
+        }),
+        Event::ParticipantSet { bic, name, state } => Some(DirectoryChange::Participant {
+            id: directory.participant_id(*bic)?,
+            bic: *bic,
+            name: name.clone(),
+            state: *state,
+        }),
+        Event::AccountSet(line) => {
+            let participant = directory.participant_id(line.participant)?;
+            let asset = directory.asset_id(line.asset)?;
+            Some(DirectoryChange::Account {
+                id: directory.account_id(participant, asset)?,
+                participant,
+                asset,
+                state: line.state,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn cycle_row(event: &Event) -> Option<(CycleName, CycleChange)> {
+    match event {
+        Event::CycleOpened {
+            cycle,
+            cut_off,
+            pay_in_deadline,
+            completion_deadline,
+        } => Some((
+            *cycle,
+            CycleChange::Opened {
+                cut_off: *cut_off,
+                pay_in_deadline: *pay_in_deadline,
+                completion_deadline: *completion_deadline,
+            },
+        )),
+        Event::CycleClosed { cycle } => Some((*cycle, CycleChange::Closed)),
+        Event::CycleScheduled {
+            cycle,
+            version,
+            reason,
+            ..
+        } => Some((
+            *cycle,
+            CycleChange::Scheduled {
+                version: *version,
+                reason: reason.clone(),
+            },
+        )),
+        Event::CycleCompleted { cycle, into } => {
+            Some((*cycle, CycleChange::Completed { into: *into }))
+        }
+        _ => None,
+    }
+}

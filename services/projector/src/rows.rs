@@ -1,0 +1,269 @@
+//! What is written: the rows that records add and change, as plain values of the core's types, in
+//! the form that any [`Store`](crate::Store) can take.
+
+use settlement_core::command::{AccountState, AssetLine, ParticipantState, Position};
+use settlement_core::ids::{
+    AccountId, AssetId, BatchNumber, Bic, CycleName, Date, ParticipantId, Sequence, Timestamp,
+};
+use settlement_core::instruction::{Identity, Lane, Priority};
+use settlement_core::view::Status;
+use std::collections::BTreeMap;
+
+/// What a participant is to an instruction; several may hold.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Roles(pub u8);
+
+impl Roles {
+    /// Sent it.
+    pub const INSTRUCTING: Self = Self(1);
+    /// Is debited by a leg.
+    pub const DEBTOR: Self = Self(2);
+    /// Is credited by a leg.
+    pub const CREDITOR: Self = Self(4);
+
+    /// Whether it has every role of `other`.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With the roles of `other` as well.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// A new instruction, refused or not, with its status so far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct InstructionAdded {
+    pub sequence: Sequence,
+    pub identity: Identity,
+    /// `None` if it was refused: the refusal does not say.
+    pub order: Option<OrderAdded>,
+    /// When the record that brought it was written.
+    pub received: Timestamp,
+    /// Canonical bytes.
+    pub content: Vec<u8>,
+    /// `None` only until its first change, which is of the same input.
+    pub standing: Standing,
+}
+
+/// What is known of an accepted instruction only.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct OrderAdded {
+    pub lane: Lane,
+    pub priority: Priority,
+    pub created: Timestamp,
+    pub value_date: Date,
+    /// Codes of its legs' assets, each once, each between spaces: ` EUR USD `.
+    pub assets: String,
+}
+
+/// Where an instruction stands: the part of its row that changes. `None` leaves a column as it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    /// The newest status, with the other side of its trade.
+    pub status: Option<(Status, Option<Sequence>)>,
+    /// The cycle that it is, or was last, a member of.
+    pub cycle: Option<CycleName>,
+    /// Once settled: its leaf in the batch.
+    pub member_index: Option<u32>,
+}
+
+impl Standing {
+    /// Takes over what `newer` says.
+    pub fn update(&mut self, newer: &Self) {
+        self.status = newer.status.or(self.status);
+        self.cycle = newer.cycle.or(self.cycle);
+        self.member_index = newer.member_index.or(self.member_index);
+    }
+}
+
+/// A participant is party to an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs)]
+pub struct PartyAdded {
+    pub participant: ParticipantId,
+    pub instruction: Sequence,
+    pub roles: Roles,
+}
+
+/// A status change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct ChangeAdded {
+    pub position: Position,
+    pub instruction: Sequence,
+    pub status: Status,
+    pub matched_with: Option<Sequence>,
+    pub time: Timestamp,
+}
+
+impl ChangeAdded {
+    /// An instruction's entry is the first change of its own input: whoever is party to the
+    /// instruction finds it there, so it needs no row per party.
+    pub fn is_entry(&self) -> bool {
+        self.position.sequence == self.instruction && self.position.index == 0
+    }
+}
+
+/// Something at a position concerns a participant: a change that is no entry, or a credit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs)]
+pub struct Concern {
+    pub participant: ParticipantId,
+    pub position: Position,
+    pub instruction: Sequence,
+}
+
+/// An instruction settled as (part of) a member of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs)]
+pub struct MemberAdded {
+    pub batch: BatchNumber,
+    pub instruction: Sequence,
+    pub member_index: u32,
+}
+
+/// A closed batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct BatchAdded {
+    pub number: BatchNumber,
+    pub cycle: Option<CycleName>,
+    pub time: Timestamp,
+    pub sequence: Sequence,
+    pub member_count: u32,
+    pub certificate_hash: Option<[u8; 32]>,
+    pub postings: Vec<PostingAdded>,
+}
+
+/// One account's, or one agent's mirror account's, change in a batch, and its balance after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct PostingAdded {
+    /// The participant, or the agent.
+    pub holder: Bic,
+    pub asset: AssetId,
+    pub mirror: bool,
+    /// Minor units.
+    pub amount: i128,
+    /// Minor units, funds included.
+    pub balance: i128,
+}
+
+/// A cycle's column that an event sets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum CycleChange {
+    Opened {
+        cut_off: Timestamp,
+        pay_in_deadline: Timestamp,
+        completion_deadline: Timestamp,
+    },
+    Closed,
+    Scheduled {
+        version: u32,
+        reason: String,
+    },
+    Completed {
+        into: Option<CycleName>,
+    },
+}
+
+/// A line of the directory, new or changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum DirectoryChange {
+    Asset {
+        id: AssetId,
+        line: AssetLine,
+    },
+    Participant {
+        id: ParticipantId,
+        bic: Bic,
+        name: String,
+        state: ParticipantState,
+    },
+    Account {
+        id: AccountId,
+        participant: ParticipantId,
+        asset: AssetId,
+        state: AccountState,
+    },
+}
+
+/// Rows of consecutive inputs, in the order of the journal.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Rows {
+    pub instructions: Vec<InstructionAdded>,
+    /// Of instructions in earlier rows.
+    pub standings: BTreeMap<Sequence, Standing>,
+    pub parties: Vec<PartyAdded>,
+    pub changes: Vec<ChangeAdded>,
+    /// Of changes that are no entries.
+    pub concerns: Vec<Concern>,
+    pub credits: Vec<Concern>,
+    pub members: Vec<MemberAdded>,
+    pub batches: Vec<BatchAdded>,
+    pub cycles: Vec<(CycleName, CycleChange)>,
+    pub directory: Vec<DirectoryChange>,
+}
+
+impl Rows {
+    /// Rows in all, about: what bounds a write.
+    pub fn count(&self) -> usize {
+        // An instruction's content is a row of its own.
+        self.instructions.len() * 2
+            + self.standings.len()
+            + self.parties.len()
+            + self.changes.len()
+            + self.concerns.len()
+            + self.credits.len()
+            + self.members.len()
+            + self.batches.len()
+            + self.cycles.len()
+            + self.directory.len()
+    }
+
+    /// Nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// Sets where an instruction stands: in its own row if that is among these, else by an update.
+    pub fn stand(&mut self, instruction: Sequence, newer: &Standing) {
+        match self
+            .instructions
+            .binary_search_by_key(&instruction, |added| added.sequence)
+        {
+            Ok(at) => self.instructions[at].standing.update(newer),
+            Err(_) => self.standings.entry(instruction).or_default().update(newer),
+        }
+    }
+
+    /// Sorts what goes into tables that are ordered by participant, so that each page of them is
+    /// touched once. Stable results: positions are unique per participant.
+    pub fn sort(&mut self) {
+        self.parties.sort_unstable();
+        self.concerns.sort_unstable();
+        self.credits.sort_unstable();
+        self.members.sort_unstable();
+    }
+
+    /// Empties all, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.instructions.clear();
+        self.standings.clear();
+        self.parties.clear();
+        self.changes.clear();
+        self.concerns.clear();
+        self.credits.clear();
+        self.members.clear();
+        self.batches.clear();
+        self.cycles.clear();
+        self.directory.clear();
+    }
+}
