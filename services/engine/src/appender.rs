@@ -93,22 +93,31 @@ fn carry_out(journal: &mut dyn Journal, order: Append) -> Appended {
         }
         Append::TryReserve => (Vec::new(), Ok(())),
     };
-    let space = result.is_ok() && has_space(journal);
-    Appended {
-        payload,
-        result,
-        space,
+    // A journal that fails while it takes space has failed: what it wrote before is durable, but the
+    // process must stop, and a start answers for it.
+    match result.and_then(|()| has_space(journal)) {
+        Ok(space) => Appended {
+            payload,
+            result: Ok(()),
+            space,
+        },
+        Err(error) => Appended {
+            payload,
+            result: Err(error),
+            space: false,
+        },
     }
 }
 
-/// Takes the space that the next two records may need.
-pub(crate) fn has_space(journal: &mut dyn Journal) -> bool {
+/// Takes the space that the next two records may need; false: the disk is full.
+pub(crate) fn has_space(journal: &mut dyn Journal) -> Result<bool, AppendError> {
     match journal.reserve(RESERVE_RECORDS * framed_bytes(RECORD_BYTES_MAX)) {
-        Ok(()) => true,
-        Err(error) => {
+        Ok(()) => Ok(true),
+        Err(error @ AppendError::Full(_)) => {
             tracing::error!(%error, "no space for the next step; new work is refused");
-            false
+            Ok(false)
         }
+        Err(error) => Err(error),
     }
 }
 

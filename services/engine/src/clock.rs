@@ -138,7 +138,10 @@ mod tests {
     #[test]
     fn time_never_goes_back_and_a_jump_stops() {
         check(0, &[(2_000, 1_000, Ok(2_000)), (1_500, 1_001, Ok(2_000))]);
-        check(5_000, &[(2_000, 1_000, Ok(5_000)), (6_000, 5_000, Ok(6_000))]);
+        check(
+            5_000,
+            &[(2_000, 1_000, Ok(5_000)), (6_000, 5_000, Ok(6_000))],
+        );
         check(0, &[(61_000, 0, Ok(61_000))]);
         check(0, &[(61_001, 0, Err(60_001))]);
         // Time that really passed is no jump: a stopped process, a long pause.

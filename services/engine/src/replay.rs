@@ -41,7 +41,7 @@ pub enum ReplayError {
 pub struct Replayed {
     /// Last sequence.
     pub sequence: u64,
-    /// Last record time.
+    /// Record time after it: the last record's, or what it was set to.
     pub time: Timestamp,
     /// Records read.
     pub records: u64,
@@ -77,18 +77,18 @@ fn apply(state: &mut State, record: &Decoded, replayed: &mut Replayed) {
         let sequence = Sequence(record.first_sequence + at);
         for event in events.by_ref().take(count as usize) {
             state.apply(sequence, record.time, event);
+            if let Event::TimeSet(time) = event {
+                replayed.time = replayed.time.max(*time);
+            }
         }
         replayed.sequence = sequence.0;
     }
-    replayed.time = record.time;
+    replayed.time = replayed.time.max(record.time);
     replayed.records += 1;
     replayed.events += record.events.len() as u64;
 }
 
-fn read(
-    reader: &mut dyn JournalReader,
-    sender: &SyncSender<Decoded>,
-) -> Result<(), ReplayError> {
+fn read(reader: &mut dyn JournalReader, sender: &SyncSender<Decoded>) -> Result<(), ReplayError> {
     while let Some(record) = reader.next()? {
         // The other side only goes away by a panic, which the join reports.
         if sender.send(decode(&record)?).is_err() {
@@ -108,7 +108,10 @@ fn decode(record: &Record) -> Result<Decoded, ReplayError> {
         counts: Vec::new(),
         events: Vec::new(),
     };
-    while let Some(count) = entries.next_appending(&mut decoded.events).map_err(payload)? {
+    while let Some(count) = entries
+        .next_appending(&mut decoded.events)
+        .map_err(payload)?
+    {
         decoded.counts.push(count);
     }
     let expected = record.header.last_sequence - record.header.first_sequence + 1;

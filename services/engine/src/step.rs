@@ -5,7 +5,7 @@ use settlement_core::command::Refusal;
 use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::record::{self, Input};
-use settlement_core::view::{CommandAnswer, SubmitAnswer, View};
+use settlement_core::view::{CommandAnswer, SubmitAnswer};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -21,7 +21,8 @@ pub(crate) type QueryReply = oneshot::Sender<Answered>;
 pub(crate) enum Pending {
     Submit(SubmitReply, SubmitAnswer),
     Command(CommandReply, Result<CommandAnswer, Refusal>),
-    Query(QueryReply, View),
+    /// With the sequence and the time that the view is of.
+    Query(QueryReply, Box<Answered>),
     /// Tokens as they are after this step.
     Tokens(Arc<TokenTable>),
 }
@@ -32,10 +33,10 @@ pub(crate) struct Step {
     pub first_sequence: u64,
     pub inputs: u64,
     pub time: Timestamp,
+    /// Record time changes with it (`SetTime`): nothing more may join.
+    pub time_set: Option<Timestamp>,
     pub payload: Vec<u8>,
     pub answers: Vec<Pending>,
-    /// Record time changes with it (`SetTime`): nothing more may join.
-    pub sealed: bool,
 }
 
 impl Step {
@@ -68,6 +69,6 @@ impl Step {
     }
 
     pub fn is_full(&self) -> bool {
-        self.sealed || self.payload.len() >= STEP_BYTES_SOFT_MAX
+        self.time_set.is_some() || self.payload.len() >= STEP_BYTES_SOFT_MAX
     }
 }

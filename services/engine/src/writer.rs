@@ -9,7 +9,7 @@ use crate::replay::Replayed;
 use crate::step::{CommandReply, Pending, QueryReply, Step, SubmitReply};
 use settlement_core::command::{Action, Command};
 use settlement_core::event::Event;
-use settlement_core::ids::Timestamp;
+use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::record::{Input, RunResult};
 use settlement_core::state::State;
@@ -65,13 +65,14 @@ pub enum StopReason {
 /// The engine's threads.
 pub struct Engine {
     writer: JoinHandle<StopReason>,
+    journal: JoinHandle<()>,
 }
 
 impl Engine {
     /// Starts the threads over a replayed state. `replayed` is what the replay of `journal` gave.
     ///
     /// # Errors
-    /// If the operating system gives no thread.
+    /// If the operating system gives no thread, or the journal fails while it takes space.
     pub fn start(
         mut journal: Box<dyn Journal>,
         state: State,
@@ -81,7 +82,7 @@ impl Engine {
     ) -> std::io::Result<(Self, Handle)> {
         let (mailbox, messages) = channel();
         let (orders, append_orders) = channel();
-        let space = appender::has_space(&mut *journal);
+        let space = appender::has_space(&mut *journal).map_err(std::io::Error::other)?;
         let mark = Watermark {
             sequence: replayed.sequence,
             time: replayed.time,
@@ -117,20 +118,25 @@ impl Engine {
             durable,
             sequence,
         };
-        std::thread::Builder::new()
+        let journal = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || appender::run(journal, &append_orders, &mailbox))?;
         let writer = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || writer.run(&messages))?;
-        Ok((Self { writer }, handle))
+        Ok((Self { writer, journal }, handle))
     }
 
-    /// Waits until the engine has stopped.
+    /// Waits until the engine has stopped, marked its journal and let go of it.
     pub fn join(self) -> StopReason {
-        self.writer
+        let reason = self
+            .writer
             .join()
-            .unwrap_or_else(|_| StopReason::Journal("the engine panicked".to_owned()))
+            .unwrap_or_else(|_| StopReason::Journal("the engine panicked".to_owned()));
+        match self.journal.join() {
+            Ok(()) => reason,
+            Err(_) => StopReason::Journal("the journal's thread panicked".to_owned()),
+        }
     }
 }
 
@@ -238,8 +244,14 @@ impl Writer {
     fn execute(&mut self, request: Request) -> Result<(), StopReason> {
         match request {
             Request::Query { query, reply } => {
-                let view = self.state.query(&query, self.time.now());
-                self.step.answers.push(Pending::Query(reply, view));
+                let answered = Answered {
+                    sequence: Sequence(self.step.next_sequence().0 - 1),
+                    time: self.time.now(),
+                    view: self.state.query(&query, self.time.now()),
+                };
+                self.step
+                    .answers
+                    .push(Pending::Query(reply, Box::new(answered)));
                 Ok(())
             }
             request if !self.space => {
@@ -288,7 +300,7 @@ impl Writer {
             self.step.push(&Input::Command(command), &self.events);
             if let Some(time) = set_time {
                 self.time.set(time);
-                self.step.sealed = true;
+                self.step.time_set = Some(time);
                 self.next_tick = Instant::now();
             }
             self.publish_tokens_with_step();
@@ -352,7 +364,9 @@ impl Writer {
             });
         match run {
             Ok(run) => self.running = Some(run),
-            Err(error) => tracing::error!(%error, "no thread for a run; tried again at the next tick"),
+            Err(error) => {
+                tracing::error!(%error, "no thread for a run; tried again at the next tick")
+            }
         }
     }
 
@@ -368,8 +382,7 @@ impl Writer {
         self.state
             .execute_ran(&result, sequence, now, &mut self.events);
         if !self.events.is_empty() {
-            self.step
-                .push(&Input::Ran(Box::new(result)), &self.events);
+            self.step.push(&Input::Ran(Box::new(result)), &self.events);
         }
         self.start_run_if_due();
         Ok(())
@@ -414,7 +427,10 @@ impl Writer {
         self.spare.clear();
         let mark = Watermark {
             sequence: step.last_sequence(),
-            time: step.time.max(self.durable.borrow().time),
+            time: step
+                .time_set
+                .unwrap_or(step.time)
+                .max(self.durable.borrow().time),
         };
         self.durable.send_replace(mark);
         self.sequence.send_replace(mark.sequence);
@@ -424,20 +440,12 @@ impl Writer {
     }
 
     fn answer(&self, answers: Vec<Pending>) {
-        if answers.is_empty() {
-            return;
-        }
-        let mark = *self.durable.borrow();
         for pending in answers {
             // A caller that has gone away misses its answer, and will ask again.
             match pending {
                 Pending::Submit(reply, answer) => drop(reply.send(Ok(answer))),
                 Pending::Command(reply, answer) => drop(reply.send(Ok(answer))),
-                Pending::Query(reply, view) => drop(reply.send(Answered {
-                    sequence: settlement_core::ids::Sequence(mark.sequence),
-                    time: self.time.now(),
-                    view,
-                })),
+                Pending::Query(reply, answered) => drop(reply.send(*answered)),
                 Pending::Tokens(tokens) => {
                     *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
                 }

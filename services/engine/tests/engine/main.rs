@@ -1,0 +1,10 @@
+//! The engine over journals that fail, wait and fill up.
+#![allow(clippy::unwrap_used)]
+
+mod clock;
+mod durable;
+mod faults;
+mod files;
+mod full_disk;
+mod shutdown;
+mod support;
