@@ -1,0 +1,155 @@
+//! The commands that talk to a server: one call each, or one stream.
+//!
+//! | file                | commands                                                              |
+//! |---------------------|-----------------------------------------------------------------------|
+//! | `scheme`            | `scheme`, `participants`, `accounts`, `limits`, `suspend`, `reinstate` |
+//! | `send`              | `send`, with `instruction_file` and `instruction_json` for its input  |
+//! | `payments`          | `get`, `list`, `cancel`                                               |
+//! | `watch`             | `watch`, `receive`                                                    |
+//! | `positions`         | `positions`, `totals`                                                 |
+//! | `cycle`             | `cycle`                                                               |
+//! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
+//! | `batch`             | `batch`, `receipt`                                                    |
+//! | `verify`            | `verify`, offline                                                     |
+//! | `rates`             | `rates`, `quote`                                                      |
+//! | `operate`           | `token`, `time`, `status`                                             |
+
+mod batch;
+mod cycle;
+mod instruction_file;
+mod instruction_json;
+mod movements;
+mod operate;
+mod payments;
+mod positions;
+mod rates;
+pub mod request_id;
+mod scheme;
+mod send;
+pub mod text;
+mod verify;
+mod watch;
+
+pub use cycle::percent;
+pub use watch::acknowledge;
+
+use crate::client::{CliError, Connection, Options};
+use clap::Subcommand;
+
+/// What talks to a server.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Print a sample scheme, apply one, or show the server's
+    #[command(subcommand)]
+    Scheme(scheme::SchemeCommand),
+    /// Send the instructions of a file; safe to run again
+    Send(send::SendArgs),
+    /// Every instruction under a UETR that you are party to
+    Get(payments::GetArgs),
+    /// Instructions, newest first
+    List(payments::ListArgs),
+    /// Cancel an instruction that is not irrevocable
+    Cancel(payments::CancelArgs),
+    /// Print status changes as they come
+    Watch(watch::WatchArgs),
+    /// Print settled instructions that credit you, as they come
+    Receive(watch::ReceiveArgs),
+    /// Positions of one bank, or of all
+    Positions(positions::PositionsArgs),
+    /// Per currency: in - out = closing = the settlement agent's mirror account
+    Totals,
+    /// The steps of a settlement cycle; each may be run again
+    #[command(subcommand)]
+    Cycle(cycle::CycleCommand),
+    /// Confirm a deposit (settlement agent)
+    Deposit(movements::MovementArgs),
+    /// Confirm a withdrawal (settlement agent)
+    Withdraw(movements::MovementArgs),
+    /// Confirm a pay-in to a cycle (settlement agent)
+    PayIn(movements::CycleMovementArgs),
+    /// Confirm a pay-out from a cycle (settlement agent)
+    PayOut(movements::CycleMovementArgs),
+    /// Move from your own account to your own cycle fund
+    Transfer(movements::CycleMovementArgs),
+    /// Suspend a participant (operator)
+    Suspend(scheme::SuspendArgs),
+    /// Let a suspended participant take part again (operator)
+    Reinstate(scheme::SuspendArgs),
+    /// Batches: what settled together
+    #[command(subcommand)]
+    Batch(batch::BatchCommand),
+    /// Fetch the receipt of a settled instruction
+    Receipt(batch::ReceiptArgs),
+    /// Verify a receipt offline, trusting only the keys of a policy
+    Verify(verify::VerifyArgs),
+    /// The current rate set
+    #[command(subcommand)]
+    Rates(rates::RatesCommand),
+    /// Locked quotes
+    #[command(subcommand)]
+    Quote(rates::QuoteCommand),
+    /// The scheme's participants
+    Participants,
+    /// The scheme's accounts, or the state of one
+    Accounts(scheme::AccountsArgs),
+    /// Limits of accounts
+    #[command(subcommand)]
+    Limits(scheme::LimitsCommand),
+    /// Tokens of callers (operator)
+    #[command(subcommand)]
+    Token(operate::TokenCommand),
+    /// Record time, of a rehearsal (operator)
+    #[command(subcommand)]
+    Time(operate::TimeCommand),
+    /// What the server is, and how far it has come
+    Status,
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// Each kind is one exit code: see [`CliError`].
+pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
+    let format = options.output;
+    // These two need no server.
+    let command = match command {
+        Command::Scheme(scheme::SchemeCommand::Sample) => {
+            print!("{}", crate::scheme_file::SAMPLE);
+            return Ok(());
+        }
+        Command::Verify(args) => return verify::verify(&args, format),
+        Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
+        command => command,
+    };
+    let connection = Connection::open(options).await?;
+    match command {
+        Command::Scheme(command) => scheme::scheme(command, &connection, format).await,
+        Command::Send(args) => send::send(&args, &connection, format).await,
+        Command::Get(args) => payments::get(args, &connection, format).await,
+        Command::List(args) => payments::list(args, &connection, format).await,
+        Command::Cancel(args) => payments::cancel(args, &connection, format).await,
+        Command::Watch(args) => watch::watch(args, &connection, format).await,
+        Command::Receive(args) => watch::receive(args, &connection, format).await,
+        Command::Positions(args) => positions::positions(args, &connection, format).await,
+        Command::Totals => positions::totals(&connection, format).await,
+        Command::Cycle(command) => cycle::cycle(command, &connection, format).await,
+        Command::Deposit(args) => movements::deposit(args, &connection, format).await,
+        Command::Withdraw(args) => movements::withdraw(args, &connection, format).await,
+        Command::PayIn(args) => movements::pay_in(args, &connection, format).await,
+        Command::PayOut(args) => movements::pay_out(args, &connection, format).await,
+        Command::Transfer(args) => movements::transfer(args, &connection, format).await,
+        Command::Suspend(args) => scheme::suspend(args, &connection, format).await,
+        Command::Reinstate(args) => scheme::reinstate(args, &connection, format).await,
+        Command::Batch(command) => batch::batch(command, &connection, format).await,
+        Command::Receipt(args) => batch::receipt(args, &connection, format).await,
+        Command::Verify(args) => verify::verify(&args, format),
+        Command::Rates(command) => rates::rates(command, &connection, format).await,
+        Command::Quote(command) => rates::quote(command, &connection, format).await,
+        Command::Participants => scheme::participants(&connection, format).await,
+        Command::Accounts(args) => scheme::accounts(args, &connection, format).await,
+        Command::Limits(command) => scheme::limits(command, &connection, format).await,
+        Command::Token(command) => operate::token(command, &connection, format).await,
+        Command::Time(command) => operate::time(command, &connection, format).await,
+        Command::Status => operate::status(&connection, format).await,
+    }
+}

@@ -1,0 +1,263 @@
+//! `rates` and `quote`.
+
+use super::request_id::RequestId;
+use super::text::{self, present};
+use crate::client::{CliError, Connection};
+use crate::output::{Cell, Format, Section, print};
+use clap::{Args, Subcommand};
+use prost_types::Timestamp;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use valuta_proto::v1;
+
+/// What `rates` does.
+#[derive(Subcommand)]
+pub enum RatesCommand {
+    /// Show the current rate set
+    Show,
+    /// Replace the rate set from a CSV file with the columns pair,bid,ask,time,source (operator)
+    Set {
+        /// The CSV file
+        file: PathBuf,
+        #[command(flatten)]
+        request_id: RequestId,
+    },
+}
+
+/// What `quote` does.
+#[derive(Subcommand)]
+pub enum QuoteCommand {
+    /// Lock a rate for one taker, once, until a time (provider)
+    Lock(Box<LockArgs>),
+    /// Show a quote, for its provider and taker
+    Show {
+        /// The provider's BIC and its quote's id, as PROVIDER/ID
+        #[arg(value_parser = text::parse_quote)]
+        quote: (String, String),
+    },
+}
+
+/// What `quote lock` takes.
+#[derive(Args)]
+pub struct LockArgs {
+    /// Unique per provider
+    quote_id: String,
+    /// The taker's BIC
+    #[arg(long)]
+    taker: String,
+    /// What the taker sells
+    #[arg(long)]
+    source_asset: String,
+    /// What the taker buys
+    #[arg(long)]
+    target_asset: String,
+    /// Which amount is given: source or target
+    #[arg(long, value_parser = text::parse_fixed_side, default_value = "source")]
+    fixed_side: i32,
+    /// Of the fixed side, in major units
+    #[arg(long)]
+    amount: String,
+    /// Such as EUR/USD, in either order of the two assets
+    #[arg(long)]
+    pair: String,
+    /// Decimal text
+    #[arg(long)]
+    rate: String,
+    /// half_even, half_up or down
+    #[arg(long, value_parser = text::parse_rounding, default_value = "half_even")]
+    rounding: i32,
+    /// YYYY-MM-DD
+    #[arg(long)]
+    value_date: String,
+    /// RFC 3339; the quote may be used before it
+    #[arg(long, value_parser = text::time_argument)]
+    accept_until: Timestamp,
+    /// RFC 3339
+    #[arg(long, value_parser = text::time_argument)]
+    settle_by: Timestamp,
+    #[command(flatten)]
+    request_id: RequestId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RateRow {
+    pair: String,
+    bid: String,
+    ask: String,
+    time: String,
+    source: String,
+}
+
+/// Runs `rates`.
+pub async fn rates(
+    command: RatesCommand,
+    connection: &Connection,
+    format: Format,
+) -> Result<(), CliError> {
+    let mut fx = connection.fx();
+    match command {
+        RatesCommand::Show => {
+            let request = v1::GetRatesRequest { min_sequence: 0 };
+            let answer = fx.get_rates(request).await?.into_inner();
+            let rows = answer.rates.iter().map(|rate| {
+                vec![
+                    Cell::text(&rate.pair),
+                    Cell::amount(&rate.bid),
+                    Cell::amount(&rate.ask),
+                    Cell::text(text::time(rate.time.as_ref())),
+                    Cell::text(&rate.source),
+                ]
+            });
+            let columns = ["pair", "bid", "ask", "time", "source"];
+            print(format, &[Section::rows("rates", &columns, rows.collect())]);
+        }
+        RatesCommand::Set { file, request_id } => {
+            let content = std::fs::read(&file).map_err(|error| CliError::file(&file, &error))?;
+            let request = v1::SetRatesRequest {
+                request_id: request_id.or_fresh()?,
+                created: None,
+                rates: parse(&content).map_err(|error| named(&file, &error))?,
+            };
+            let sequence = fx.set_rates(request).await?.into_inner().sequence;
+            let fields = vec![("sequence", Cell::Count(sequence))];
+            print(format, &[Section::record("written", fields)]);
+        }
+    }
+    Ok(())
+}
+
+fn named(file: &Path, error: &str) -> CliError {
+    CliError::Usage(format!("{}: {error}", file.display()))
+}
+
+fn parse(content: &[u8]) -> Result<Vec<v1::Rate>, String> {
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(content);
+    let mut rates = Vec::new();
+    for row in reader.deserialize::<RateRow>() {
+        let row = row.map_err(|error| error.to_string())?;
+        // A header, then one line for each.
+        let line = rates.len() + 2;
+        let check = |field: &str, text: &str| {
+            fx::Rate::parse(text).map_err(|error| format!("line {line}, field {field}: {error}"))
+        };
+        check("bid", &row.bid)?;
+        check("ask", &row.ask)?;
+        let time = text::parse_time(&row.time)
+            .map_err(|error| format!("line {line}, field time: {error}"))?;
+        rates.push(v1::Rate {
+            pair: row.pair,
+            bid: row.bid,
+            ask: row.ask,
+            time: Some(time),
+            source: row.source,
+        });
+    }
+    Ok(rates)
+}
+
+/// Runs `quote`.
+pub async fn quote(
+    command: QuoteCommand,
+    connection: &Connection,
+    format: Format,
+) -> Result<(), CliError> {
+    let mut fx = connection.fx();
+    let quote = match command {
+        QuoteCommand::Show {
+            quote: (provider, quote_id),
+        } => {
+            let request = v1::GetQuoteRequest {
+                provider,
+                quote_id,
+                min_sequence: 0,
+            };
+            fx.get_quote(request).await?.into_inner().quote
+        }
+        QuoteCommand::Lock(args) => fx.lock_quote(lock_request(*args)).await?.into_inner().quote,
+    };
+    show(&present(quote, "quote")?, format);
+    Ok(())
+}
+
+fn lock_request(args: LockArgs) -> v1::LockQuoteRequest {
+    let mut request = v1::LockQuoteRequest {
+        request_id: String::new(),
+        created: None,
+        quote_id: args.quote_id,
+        taker: args.taker,
+        source_asset: args.source_asset,
+        target_asset: args.target_asset,
+        fixed_side: args.fixed_side,
+        amount: args.amount,
+        pair: args.pair,
+        rate: args.rate,
+        rounding: args.rounding,
+        value_date: args.value_date,
+        accept_until: Some(args.accept_until),
+        settle_by: Some(args.settle_by),
+    };
+    request.request_id = args.request_id.or_derived(&request);
+    request
+}
+
+fn show(quote: &v1::Quote, format: Format) {
+    let residual = match quote.residual_denominator.as_str() {
+        "" => String::new(),
+        denominator => format!("{}/{denominator}", quote.residual_numerator),
+    };
+    let fields = vec![
+        (
+            "quote",
+            Cell::text(format!("{}/{}", quote.provider, quote.quote_id)),
+        ),
+        ("state", Cell::text(text::quote_state(quote.state))),
+        ("taker", Cell::text(&quote.taker)),
+        ("source_asset", Cell::text(&quote.source_asset)),
+        ("source_amount", Cell::amount(&quote.source_amount)),
+        ("target_asset", Cell::text(&quote.target_asset)),
+        ("target_amount", Cell::amount(&quote.target_amount)),
+        ("pair", Cell::text(&quote.pair)),
+        ("rate", Cell::amount(&quote.rate)),
+        ("fixed_side", Cell::text(text::fixed_side(quote.fixed_side))),
+        ("rounding", Cell::text(text::rounding(quote.rounding))),
+        ("residual", Cell::text(residual)),
+        ("value_date", Cell::text(&quote.value_date)),
+        (
+            "accept_until",
+            Cell::text(text::time(quote.accept_until.as_ref())),
+        ),
+        (
+            "settle_by",
+            Cell::text(text::time(quote.settle_by.as_ref())),
+        ),
+    ];
+    print(format, &[Section::record("quote", fields)]);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_rate_file_is_read_strictly() {
+        let read = |row: &str| parse(format!("pair,bid,ask,time,source\n{row}\n").as_bytes());
+        let rates = read("EUR/USD,1.1711,1.1711,2026-04-10T14:15:00Z,ECB").unwrap();
+        assert_eq!((rates.len(), rates[0].bid.as_str()), (1, "1.1711"));
+        for (row, part) in [
+            (
+                "EUR/USD,1.1711,0,2026-04-10T14:15:00Z,ECB",
+                "line 2, field ask",
+            ),
+            ("EUR/USD,x,1,2026-04-10T14:15:00Z,ECB", "line 2, field bid"),
+            ("EUR/USD,1,1,today,ECB", "line 2, field time"),
+            ("EUR/USD,1,1", "found record with 3 fields"),
+        ] {
+            let error = read(row).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
