@@ -11,6 +11,7 @@ mod list;
 mod pool;
 mod read;
 mod schema;
+mod turn;
 mod write;
 
 pub use pool::SqliteReadModel;
@@ -22,10 +23,10 @@ use settlement_core::ids::BatchNumber;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use turn::{Taken, Turn};
 use valuta_journal::{Cursor, JournalId};
 
-/// How long a writer waits for the other one. The longest transaction is one cycle run of a million
-/// members, some seconds.
+/// How long a writer waits for one of another process, which has no business here but a backup.
 const BUSY_WAIT: Duration = Duration::from_secs(60);
 /// Of each writer's page cache, in KiB (negative: that is how SQLite tells KiB from pages).
 const CACHE_KIB: i64 = -32_768;
@@ -43,8 +44,9 @@ pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
     file: Arc<str>,
+    turn: Turn,
     /// A transaction is open.
-    writing: bool,
+    writing: Option<Taken>,
 }
 
 impl SqliteStore {
@@ -58,7 +60,8 @@ impl SqliteStore {
             connection,
             path: path.to_path_buf(),
             file,
-            writing: false,
+            turn: Turn::default(),
+            writing: None,
         })
     }
 
@@ -73,14 +76,15 @@ impl SqliteStore {
         Ok(SqliteAnchors {
             connection: connection.map_err(|e| failed(&self.file, e))?,
             file: Arc::clone(&self.file),
+            turn: self.turn.clone(),
         })
     }
 
     fn begin(&mut self) -> rusqlite::Result<()> {
-        if !self.writing {
-            // Immediate: to wait here for the other writer, where nothing has to be repeated.
+        if self.writing.is_none() {
+            let taken = self.turn.take();
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
-            self.writing = true;
+            self.writing = Some(taken);
         }
         Ok(())
     }
@@ -104,16 +108,22 @@ impl Store for SqliteStore {
             // power before the WAL reached the disk, neither.
             .and_then(|()| self.connection.execute_batch("COMMIT"))
             .map_err(|e| failed(&self.file, e))?;
-        self.writing = false;
+        self.writing = None;
         Ok(())
     }
 
     fn reset(&mut self) -> Result<(), StoreError> {
-        if std::mem::take(&mut self.writing) {
-            let rolled_back = self.connection.execute_batch("ROLLBACK");
-            rolled_back.map_err(|e| failed(&self.file, e))?;
-        }
-        schema::recreate(&mut self.connection).map_err(|e| failed(&self.file, e))
+        let turn = match self.writing.take() {
+            Some(taken) => {
+                let rolled_back = self.connection.execute_batch("ROLLBACK");
+                rolled_back.map_err(|e| failed(&self.file, e))?;
+                taken
+            }
+            None => self.turn.take(),
+        };
+        let recreated = schema::recreate(&mut self.connection);
+        drop(turn);
+        recreated.map_err(|e| failed(&self.file, e))
     }
 }
 
@@ -122,6 +132,7 @@ impl Store for SqliteStore {
 pub struct SqliteAnchors {
     connection: Connection,
     file: Arc<str>,
+    turn: Turn,
 }
 
 impl Anchors for SqliteAnchors {
@@ -131,6 +142,7 @@ impl Anchors for SqliteAnchors {
         log_index: u64,
         header: &str,
     ) -> Result<(), StoreError> {
+        let _turn = self.turn.take();
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO anchors VALUES (?1, ?2, ?3)")
             .and_then(|mut insert| insert.execute(params![int(batch), int(log_index), header]))

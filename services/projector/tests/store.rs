@@ -204,6 +204,40 @@ fn goes_on_where_a_narrow_list_stopped<D: Database>() {
     }
 }
 
+/// The ledger's side gets its turn between two transactions, however busy the projector is.
+fn anchors_come_in_between<D: Database>()
+where
+    D::Anchors: 'static,
+{
+    let database = D::new();
+    let mut store = database.store();
+    let mut anchors = D::anchors_beside(&store);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (1..=50).for_each(|batch| anchors.set_anchor(batch, batch - 1, "header").unwrap());
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let mut made = Inputs::new(6);
+        let mut transactions = 0;
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            let mut rows = Rows::default();
+            made.input(&mut rows);
+            rows.sort();
+            store.write(&rows).unwrap();
+            store.commit(&cursor(made.sequence())).unwrap();
+            transactions += 1;
+            assert!(transactions < 100_000, "starved");
+        }
+    });
+    assert_eq!(database.anchors().anchored().unwrap(), 50);
+}
+
+#[test]
+fn sqlite_lets_anchors_come_in_between() {
+    anchors_come_in_between::<Sqlite>();
+}
+
 #[test]
 fn sqlite_answers_as_the_oracle_does() {
     answers_as_the_oracle_does::<Sqlite>();

@@ -15,7 +15,10 @@ pub trait Database {
     /// Opens the store; the tables are there afterwards.
     fn store(&self) -> Self::Store;
     fn reads(&self) -> Self::Reads;
-    fn anchors(&self) -> Self::Anchors;
+    fn anchors(&self) -> Self::Anchors {
+        Self::anchors_beside(&self.store())
+    }
+    fn anchors_beside(store: &Self::Store) -> Self::Anchors;
     /// Every committed row of every table but the anchors, in the order of the keys.
     fn dump(&self) -> Vec<String>;
     /// Deletes all files.
@@ -51,8 +54,8 @@ impl Database for Sqlite {
         valuta_projector::SqliteReadModel::open(&self.path(), 2).unwrap()
     }
 
-    fn anchors(&self) -> Self::Anchors {
-        self.store().anchors().unwrap()
+    fn anchors_beside(store: &SqliteStore) -> Self::Anchors {
+        store.anchors().unwrap()
     }
 
     fn dump(&self) -> Vec<String> {

@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod database;
+pub mod engine;
 pub mod follow;
 pub mod oracle;
 pub mod random;
