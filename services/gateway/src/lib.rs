@@ -4,11 +4,38 @@
 //! |---|---|
 //! | [`ports`] | what the gateway needs: the engine, and what follows the journal |
 //! | [`wire`] | one instruction's bytes straight into the core's form |
+//! | [`payment`], `rates`, `settlement`, `treasury`, `ledger`, `admin` | one service each |
+//! | [`auth`] | who calls |
+//! | [`errors`], `rejection` | failures of a call; refusals of an instruction |
+//! | `fields`, `convert`, `scheme`, `raw` | wire messages to the core's words and back |
+//! | [`serve`](mod@serve) | the server: TLS, health, reflection, metrics, graceful stop |
 //!
 //! Wire types stop here. The gateway knows the core's types, not the engine, and no SQL.
 
+mod admin;
+pub mod auth;
+mod convert;
+mod deadline;
+pub mod errors;
+mod fields;
+mod gateway;
+mod ledger;
+mod paging;
+pub mod payment;
 pub mod ports;
+mod rates;
+mod raw;
+mod rejection;
+mod scheme;
+pub mod serve;
+mod settlement;
+mod treasury;
 pub mod wire;
+
+pub use gateway::Gateway;
+pub use serve::{RenderMetrics, ServeConfig, ServeError, TlsPem, serve};
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

@@ -213,7 +213,7 @@ pub struct PostingRow {
 }
 
 /// A batch's place in the log.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AnchorRow {
     /// From 0.
     pub log_index: u64,

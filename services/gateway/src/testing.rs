@@ -1,4 +1,50 @@
-//! What several test modules share.
+//! What several test modules share: names, random numbers, and doubles of the two ports.
+
+#![allow(clippy::unwrap_used)]
+
+use crate::ports::{
+    Answered, BatchFilter, BatchRow, ChangeRow, CheckpointRow, Content, Engine, EngineError,
+    InstructionRow, ListFilter, ReadError, Reads, ReceiptRow, ReceivedRow,
+};
+use fx::AssetCode;
+use settlement_core::command::{Caller, Command, Position, Refusal};
+use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp};
+use settlement_core::instruction::{Identity, Submissions};
+use settlement_core::rejection::Rejection;
+use settlement_core::view::{
+    AssetView, CommandAnswer, InstructionAnswer, Query, SchemeView, Status, SubmitAnswer, View,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+
+pub(crate) const BANK_A: &str = "AAAAUS33";
+pub(crate) const BANK_B: &str = "BBBBDEFF";
+
+pub(crate) fn bic(text: &str) -> Bic {
+    Bic::parse(text.as_bytes()).unwrap()
+}
+
+pub(crate) fn asset(code: &str, decimals: u8) -> AssetView {
+    AssetView {
+        code: AssetCode::parse(code.as_bytes()).unwrap(),
+        decimals,
+    }
+}
+
+pub(crate) const fn empty_scheme() -> SchemeView {
+    SchemeView {
+        name: None,
+        base_asset: None,
+        rehearsal: true,
+        assets: Vec::new(),
+        participants: Vec::new(),
+        accounts: Vec::new(),
+        limits: Vec::new(),
+        cut_offs: None,
+        tokens: Vec::new(),
+    }
+}
 
 /// SplitMix64: small, and the same everywhere.
 pub(crate) struct Random(pub(crate) u64);
@@ -23,5 +69,363 @@ pub(crate) fn seeds(usual: u64) -> u64 {
     match std::env::var_os("VALUTA_LONG") {
         Some(_) => usual * 50,
         None => usual,
+    }
+}
+
+/// An engine that settles every well-formed instruction at once and takes every command, and a read
+/// model that is as far as it is told to be.
+#[derive(Clone)]
+pub(crate) struct Double(Arc<Shared>);
+
+struct Shared {
+    inner: Mutex<Inner>,
+    durable: watch::Sender<u64>,
+    projected: watch::Sender<u64>,
+    anchored: watch::Sender<u64>,
+    /// Submissions answered so far wait until this reaches their number.
+    released: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    tokens: BTreeMap<[u8; 32], Caller>,
+    answers: Vec<(InstructionAnswer, Vec<u8>)>,
+    digests: BTreeMap<Identity, (settlement_core::instruction::Digest, usize)>,
+    commands: Vec<Command>,
+    refusal: Option<Refusal>,
+    repeats: bool,
+    error: Option<EngineError>,
+    views: Vec<View>,
+    submissions: u64,
+    changes: Vec<ChangeRow>,
+    received: Vec<ReceivedRow>,
+}
+
+impl Default for Double {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            inner: Mutex::default(),
+            durable: watch::Sender::new(0),
+            projected: watch::Sender::new(0),
+            anchored: watch::Sender::new(0),
+            released: watch::Sender::new(u64::MAX),
+        }))
+    }
+}
+
+impl Double {
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap()
+    }
+
+    pub(crate) fn with_token(self, text: &str, caller: Caller) -> Self {
+        self.inner()
+            .tokens
+            .insert(crate::auth::token_hash(text), caller);
+        self
+    }
+
+    /// Every following command is refused so.
+    pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
+        self.inner().refusal = refusal;
+    }
+
+    /// Every following command is taken for a repeat.
+    pub(crate) fn repeat(&self, repeats: bool) {
+        self.inner().repeats = repeats;
+    }
+
+    /// Every following call fails so.
+    pub(crate) fn fail(&self, error: Option<EngineError>) {
+        self.inner().error = error;
+    }
+
+    /// The answer to the following queries that this view can answer.
+    pub(crate) fn show(&self, view: View) {
+        let mut inner = self.inner();
+        inner
+            .views
+            .retain(|known| std::mem::discriminant(known) != std::mem::discriminant(&view));
+        inner.views.push(view);
+    }
+
+    pub(crate) fn last_command(&self) -> Command {
+        self.inner().commands.last().unwrap().clone()
+    }
+
+    pub(crate) fn submissions(&self) -> u64 {
+        self.inner().submissions
+    }
+
+    /// Submissions up to this number are answered, later ones wait.
+    pub(crate) fn release(&self, submissions: u64) {
+        self.0.released.send_replace(submissions);
+    }
+
+    pub(crate) fn project(
+        &self,
+        sequence: u64,
+        changes: Vec<ChangeRow>,
+        received: Vec<ReceivedRow>,
+    ) {
+        let mut inner = self.inner();
+        inner.changes.extend(changes);
+        inner.received.extend(received);
+        drop(inner);
+        self.0.projected.send_replace(sequence);
+    }
+
+    pub(crate) fn make_durable(&self, sequence: u64) {
+        self.0.durable.send_replace(sequence);
+    }
+
+    pub(crate) fn anchor(&self, batch: u64) {
+        self.0.anchored.send_replace(batch);
+    }
+
+    fn decide(&self, batch: &Submissions) -> SubmitAnswer {
+        let mut inner = self.inner();
+        let mut answer = SubmitAnswer::default();
+        for item in &batch.items {
+            let known = inner.digests.get(&item.identity).copied();
+            let decided = match known {
+                Some((digest, at)) if digest == item.digest => InstructionAnswer {
+                    repeated: true,
+                    ..inner.answers[at].0
+                },
+                _ => {
+                    let status = match (known, &item.body) {
+                        (Some(_), _) => Status::Rejected(Rejection::DuplicateWithOtherContent),
+                        (None, Err(malformed)) => {
+                            Status::Rejected(Rejection::Malformed(*malformed))
+                        }
+                        (None, Ok(_)) => Status::Settled { batch: 1 },
+                    };
+                    let at = inner.answers.len();
+                    let fresh = InstructionAnswer {
+                        identity: item.identity,
+                        sequence: Sequence(at as u64 + 1),
+                        status,
+                        matched_with: None,
+                        repeated: false,
+                    };
+                    inner
+                        .digests
+                        .entry(item.identity)
+                        .or_insert((item.digest, at));
+                    inner.answers.push((fresh, batch.content_of(item).to_vec()));
+                    fresh
+                }
+            };
+            answer.push(item.index, decided);
+        }
+        self.0.durable.send_replace(inner.answers.len() as u64);
+        answer
+    }
+}
+
+impl Engine for Double {
+    async fn submit(&self, batch: Submissions) -> Result<SubmitAnswer, EngineError> {
+        let number = {
+            let mut inner = self.inner();
+            if let Some(error) = inner.error.clone() {
+                return Err(error);
+            }
+            inner.submissions += 1;
+            inner.submissions
+        };
+        let answer = self.decide(&batch);
+        let mut released = self.0.released.subscribe();
+        let _ = released.wait_for(|at| *at >= number).await;
+        Ok(answer)
+    }
+
+    async fn command(
+        &self,
+        command: Command,
+    ) -> Result<Result<CommandAnswer, Refusal>, EngineError> {
+        let mut inner = self.inner();
+        if let Some(error) = inner.error.clone() {
+            return Err(error);
+        }
+        if let Some(refusal) = inner.refusal.clone() {
+            return Ok(Err(refusal));
+        }
+        inner.commands.push(command);
+        let sequence = Sequence(*self.0.durable.borrow());
+        Ok(Ok(CommandAnswer {
+            sequence,
+            changes: 1,
+            repeated: inner.repeats,
+        }))
+    }
+
+    async fn query(&self, query: Query, min_sequence: Sequence) -> Result<Answered, EngineError> {
+        let mut durable = self.0.durable.subscribe();
+        let _ = durable.wait_for(|at| *at >= min_sequence.0).await;
+        let inner = self.inner();
+        if let Some(error) = inner.error.clone() {
+            return Err(error);
+        }
+        let view = match query {
+            Query::Instructions(uetr) => {
+                let answers = inner.answers.iter().map(|(answer, _)| *answer);
+                View::Instructions(
+                    answers
+                        .filter(|answer| answer.identity.uetr == uetr)
+                        .collect(),
+                )
+            }
+            other => {
+                let answers = |view: &&View| answers_query(view, &other);
+                inner
+                    .views
+                    .iter()
+                    .find(answers)
+                    .unwrap_or_else(|| panic!("no view for {other:?}"))
+                    .clone()
+            }
+        };
+        Ok(Answered {
+            sequence: Sequence(*self.0.durable.borrow()),
+            time: self.now(),
+            view,
+        })
+    }
+
+    async fn content(&self, sequence: Sequence) -> Result<Option<Content>, EngineError> {
+        let inner = self.inner();
+        let at = sequence.0 as usize - 1;
+        Ok(inner.answers.get(at).map(|(_, bytes)| Content {
+            bytes: bytes.clone(),
+            time: Timestamp(1_000),
+        }))
+    }
+
+    fn caller(&self, token_hash: &[u8; 32]) -> Option<Caller> {
+        self.inner().tokens.get(token_hash).copied()
+    }
+
+    fn durable(&self) -> watch::Receiver<u64> {
+        self.0.durable.subscribe()
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(1_795_190_400_000)
+    }
+
+    fn rehearsal(&self) -> bool {
+        true
+    }
+}
+
+fn answers_query(view: &View, query: &Query) -> bool {
+    matches!(
+        (view, query),
+        (View::Positions(_), Query::Positions(_))
+            | (View::Cycle(_), Query::Cycle(..))
+            | (View::Cycles(_), Query::Cycles)
+            | (View::Unsettled(_), Query::Unsettled { .. })
+            | (View::Quote(_), Query::Quote(..))
+            | (View::Rates(_), Query::Rates)
+            | (View::Scheme(_), Query::Scheme)
+            | (View::ControlTotals(_), Query::ControlTotals)
+            | (View::Statistics(_), Query::Statistics)
+            | (View::Acknowledged(_), Query::Acknowledged(_))
+    )
+}
+
+impl Reads for Double {
+    fn projected(&self) -> watch::Receiver<u64> {
+        self.0.projected.subscribe()
+    }
+
+    fn anchored(&self) -> watch::Receiver<u64> {
+        self.0.anchored.subscribe()
+    }
+
+    async fn list(&self, filter: ListFilter) -> Result<Vec<InstructionRow>, ReadError> {
+        let inner = self.inner();
+        let before = filter.before.map_or(u64::MAX, |before| before.0);
+        let rows = inner
+            .answers
+            .iter()
+            .rev()
+            .filter(|(answer, _)| answer.sequence.0 < before);
+        let rows = rows
+            .take(filter.limit)
+            .map(|(answer, content)| InstructionRow {
+                answer: *answer,
+                content: content.clone(),
+                received: Timestamp(1_000),
+            });
+        Ok(rows.collect())
+    }
+
+    async fn changes(
+        &self,
+        _: Option<Bic>,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ChangeRow>, ReadError> {
+        let inner = self.inner();
+        let later = inner.changes.iter().filter(|row| row.position > after);
+        Ok(later.take(limit).copied().collect())
+    }
+
+    async fn received(
+        &self,
+        _: Bic,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ReceivedRow>, ReadError> {
+        let inner = self.inner();
+        let later = inner.received.iter().filter(|row| row.position > after);
+        Ok(later.take(limit).cloned().collect())
+    }
+
+    async fn batch(&self, _: BatchNumber) -> Result<Option<BatchRow>, ReadError> {
+        Ok(None)
+    }
+
+    async fn batches(&self, _: BatchFilter) -> Result<Vec<BatchRow>, ReadError> {
+        Err(ReadError::Unavailable(
+            "the read model is being rebuilt".into(),
+        ))
+    }
+
+    async fn checkpoint(&self) -> Result<Option<CheckpointRow>, ReadError> {
+        Ok(None)
+    }
+
+    async fn receipt(&self, instruction: Sequence) -> Result<Option<ReceiptRow>, ReadError> {
+        let inner = self.inner();
+        let (answer, _) = inner.answers[instruction.0 as usize - 1];
+        let anchored = *self.0.anchored.borrow() >= 1;
+        Ok(anchored.then(|| ReceiptRow {
+            sequence: instruction,
+            uetr: answer.identity.uetr,
+            batch: 1,
+            text: format!("receipt {}", instruction.0),
+        }))
+    }
+
+    async fn receipts(
+        &self,
+        _: Option<Bic>,
+        batch: BatchNumber,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<ReceiptRow>, ReadError> {
+        let count = self.inner().answers.len() as u64;
+        let later = (after.0 + 1..=count)
+            .take(limit)
+            .map(|sequence| ReceiptRow {
+                sequence: Sequence(sequence),
+                uetr: settlement_core::ids::Uetr(0),
+                batch,
+                text: String::new(),
+            });
+        Ok(later.collect())
     }
 }

@@ -32,7 +32,7 @@ use settlement_core::instruction::{Body, Digest, Identity, Kind, Submission, Sub
 use settlement_core::rejection::{Fault, Field, Malformed};
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
-use valuta_proto::v1;
+use valuta_proto::raw;
 
 /// Of one encoded instruction. A well-formed one has at most some 12 KiB; above this it is not even
 /// journaled as refused.
@@ -228,17 +228,17 @@ fn digest(canonical: &[u8]) -> Digest {
 
 /// The instruction as its parties read it back. Text that is not UTF-8 (refused, but journaled) is
 /// shown with replacement characters.
-pub(crate) fn to_message(content: &[u8]) -> v1::Instruction {
-    v1::Instruction::decode(content).unwrap_or_else(|_| {
+pub(crate) fn to_message(content: &[u8]) -> raw::Instruction {
+    raw::Instruction::decode(content).unwrap_or_else(|_| {
         Sent::read(content)
             .map(|sent| lossy(&sent))
             .unwrap_or_default()
     })
 }
 
-fn lossy(sent: &Sent<'_>) -> v1::Instruction {
+fn lossy(sent: &Sent<'_>) -> raw::Instruction {
     let text = |number| String::from_utf8_lossy(sent.text(number)).into_owned();
-    v1::Instruction {
+    raw::Instruction {
         uetr: text(number::UETR),
         kind: sent.kind,
         lane: sent.lane,
@@ -259,15 +259,15 @@ fn lossy(sent: &Sent<'_>) -> v1::Instruction {
         charge_bearer: sent.charge_bearer,
         instructed_amount: text(number::INSTRUCTED_AMOUNT),
         instructed_asset: text(number::INSTRUCTED_ASSET),
-        iso_message: sent.text(number::ISO_MESSAGE).to_vec(),
+        iso_message: sent.text(number::ISO_MESSAGE).to_vec().into(),
         return_reason: text(number::RETURN_REASON),
     }
 }
 
-fn lossy_leg(bytes: &[u8]) -> v1::Leg {
+fn lossy_leg(bytes: &[u8]) -> raw::Leg {
     let (leg, _) = LegText::read(bytes).unwrap_or_else(|_| (LegText::default(), Form::FOREIGN));
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    v1::Leg {
+    raw::Leg {
         debtor: text(leg.debtor),
         creditor: text(leg.creditor),
         amount: text(leg.amount),

@@ -1,10 +1,9 @@
 //! A closed batch as the ledger takes it: contents from the journal, names from the directory.
 
-use crate::members;
+use crate::members::Member;
 use crate::relay::RelayError;
 use settlement_core::directory::Directory;
 use settlement_core::event::{AccountAmount, Batch, Event, MirrorAmount};
-use settlement_core::follow::BatchMember;
 use settlement_core::ids::{BatchNumber, Sequence, Timestamp};
 use settlement_core::record::{self, Input};
 use sha2::{Digest, Sha256};
@@ -26,7 +25,7 @@ pub(crate) struct Closing {
 pub(crate) fn input(
     batch: &Batch,
     closing: Closing,
-    members: &[BatchMember],
+    members: &[Member],
     directory: &Directory,
     scheme: &str,
     lookup: &dyn RecordLookup,
@@ -79,10 +78,10 @@ fn lines<'a>(
 
 /// The leaf contents in member order. Reads each record that holds a member once.
 pub(crate) fn member_contents(
-    members: &[BatchMember],
+    members: &[Member],
     lookup: &dyn RecordLookup,
 ) -> Result<Vec<MemberContent>, RelayError> {
-    let mut sequences: Vec<_> = members.iter().copied().flat_map(members::sequences).collect();
+    let mut sequences: Vec<_> = members.iter().copied().flat_map(Member::sequences).collect();
     sequences.sort_unstable();
     let bytes: BTreeMap<Sequence, Vec<u8>> = read_contents(&sequences, lookup)?;
     let bytes_of = |sequence: Sequence| {
@@ -94,10 +93,10 @@ pub(crate) fn member_contents(
         .iter()
         .map(|member| {
             Ok(match *member {
-                BatchMember::Single(one) | BatchMember::Movement(one) => {
+                Member::One(one) | Member::Movement(one) => {
                     MemberContent::One(bytes_of(one)?.clone())
                 }
-                BatchMember::Trade(first, second) => {
+                Member::Trade(first, second) => {
                     MemberContent::Two(sha256(bytes_of(first)?), sha256(bytes_of(second)?))
                 }
             })

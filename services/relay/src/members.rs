@@ -15,13 +15,38 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The inputs that make a leaf.
-pub(crate) fn sequences(member: BatchMember) -> impl Iterator<Item = Sequence> {
-    let (first, second) = match member {
-        BatchMember::Single(first) | BatchMember::Movement(first) => (first, None),
-        BatchMember::Trade(first, second) => (first, Some(second)),
-    };
-    std::iter::once(first).chain(second)
+/// One leaf of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Member {
+    /// An instruction.
+    One(Sequence),
+    /// A matched trade, in sequence order.
+    Trade(Sequence, Sequence),
+    /// A movement.
+    Movement(Sequence),
+}
+
+impl Member {
+    /// The inputs that make it.
+    pub fn sequences(self) -> impl Iterator<Item = Sequence> {
+        let (first, second) = match self {
+            Self::One(first) | Self::Movement(first) => (first, None),
+            Self::Trade(first, second) => (first, Some(second)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+impl From<BatchMember> for Member {
+    fn from(member: BatchMember) -> Self {
+        match member {
+            BatchMember::Movement(sequence) => Self::Movement(sequence),
+            BatchMember::Unit(unit) => match *unit.as_slice() {
+                [first, second] => Self::Trade(first, second),
+                ref one => Self::One(one[0]),
+            },
+        }
+    }
 }
 
 /// The directory of these files.
@@ -44,24 +69,24 @@ impl MemberFiles {
     }
 
     /// Whether the batch's file is there.
-    pub fn contains(&self, batch: BatchNumber) -> bool {
+    pub(crate) fn contains(&self, batch: BatchNumber) -> bool {
         self.path(batch).exists()
     }
 
     /// Writes by rename, so that a file is whole or not there. Not synced: it can be written again.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         batch: BatchNumber,
         closed_by: Sequence,
-        members: &[BatchMember],
+        members: &[Member],
     ) -> io::Result<()> {
         let mut text = format!("B {}\n", closed_by.0);
         for member in members {
             // Writing to a String cannot fail.
             let _ = match member {
-                BatchMember::Single(one) => writeln!(text, "I {}", one.0),
-                BatchMember::Trade(first, second) => writeln!(text, "T {} {}", first.0, second.0),
-                BatchMember::Movement(movement) => writeln!(text, "M {}", movement.0),
+                Member::One(one) => writeln!(text, "I {}", one.0),
+                Member::Trade(first, second) => writeln!(text, "T {} {}", first.0, second.0),
+                Member::Movement(movement) => writeln!(text, "M {}", movement.0),
             };
         }
         let path = self.path(batch);
@@ -71,7 +96,7 @@ impl MemberFiles {
     }
 
     /// The input that closed the batch, and its members; `None` if the file is not there.
-    pub fn read(&self, batch: BatchNumber) -> io::Result<Option<(Sequence, Vec<BatchMember>)>> {
+    pub(crate) fn read(&self, batch: BatchNumber) -> io::Result<Option<(Sequence, Vec<Member>)>> {
         let path = self.path(batch);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -87,18 +112,18 @@ impl MemberFiles {
     }
 }
 
-fn parse(text: &str) -> Option<(Sequence, Vec<BatchMember>)> {
+fn parse(text: &str) -> Option<(Sequence, Vec<Member>)> {
     let mut lines = text.lines();
     let closed_by = number(lines.next()?.strip_prefix("B ")?)?;
     let members = lines
         .map(|line| {
             let (kind, rest) = line.split_once(' ')?;
             Some(match kind {
-                "I" => BatchMember::Single(number(rest)?),
-                "M" => BatchMember::Movement(number(rest)?),
+                "I" => Member::One(number(rest)?),
+                "M" => Member::Movement(number(rest)?),
                 "T" => {
                     let (first, second) = rest.split_once(' ')?;
-                    BatchMember::Trade(number(first)?, number(second)?)
+                    Member::Trade(number(first)?, number(second)?)
                 }
                 _ => return None,
             })
@@ -121,9 +146,9 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("valuta-members-{}", std::process::id()));
         let files = MemberFiles::open(&dir).unwrap();
         let members = [
-            BatchMember::Single(Sequence(3)),
-            BatchMember::Trade(Sequence(4), Sequence(9)),
-            BatchMember::Movement(Sequence(5)),
+            Member::One(Sequence(3)),
+            Member::Trade(Sequence(4), Sequence(9)),
+            Member::Movement(Sequence(5)),
         ];
         files.write(7, Sequence(10), &members).unwrap();
         assert!(files.contains(7) && !files.contains(8));

@@ -1,9 +1,8 @@
 //! Receipts on demand: the batch is read again from the journal, its member tree kept for the next.
 
 use crate::batch;
-use crate::members::{self, MemberFiles};
+use crate::members::{Member, MemberFiles};
 use crate::relay::RelayError;
-use settlement_core::follow::BatchMember;
 use settlement_core::ids::{BatchNumber, Sequence};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +30,7 @@ struct Tree {
     tree: MemberTree,
     /// By sequence: (sequence, leaf index).
     leaves: Vec<(Sequence, u64)>,
-    members: Vec<BatchMember>,
+    members: Vec<Member>,
 }
 
 /// Makes receipts; shared between threads.
@@ -72,7 +71,7 @@ impl Receipts {
             .collect();
         let mut needed: Vec<Sequence> = found
             .iter()
-            .flat_map(|&(_, leaf)| members::sequences(tree.member(leaf)))
+            .flat_map(|&(_, leaf)| tree.member(leaf).sequences())
             .collect();
         needed.sort_unstable();
         needed.dedup();
@@ -82,8 +81,8 @@ impl Receipts {
             .map(|(sequence, leaf)| {
                 let content = &contents[&sequence];
                 let part = match tree.member(leaf) {
-                    BatchMember::Single(_) | BatchMember::Movement(_) => ReceiptContent::One(content.clone()),
-                    BatchMember::Trade(first, second) => {
+                    Member::One(_) | Member::Movement(_) => ReceiptContent::One(content.clone()),
+                    Member::Trade(first, second) => {
                         let (side, other) = if sequence == first {
                             (Side::First, second)
                         } else {
@@ -129,7 +128,7 @@ impl Receipts {
         let contents = batch::member_contents(&members, &*self.lookup)?;
         let mut leaves: Vec<_> = (0u64..)
             .zip(&members)
-            .flat_map(|(leaf, member)| members::sequences(*member).map(move |sequence| (sequence, leaf)))
+            .flat_map(|(leaf, member)| member.sequences().map(move |sequence| (sequence, leaf)))
             .collect();
         leaves.sort_unstable();
         let tree = Arc::new(Tree {
@@ -156,7 +155,7 @@ impl Tree {
         Some(self.leaves[at].1)
     }
 
-    fn member(&self, leaf: u64) -> BatchMember {
+    fn member(&self, leaf: u64) -> Member {
         self.members[usize::try_from(leaf).expect("a leaf is within memory")]
     }
 }

@@ -1,9 +1,9 @@
 //! The follower's loop.
 
 use crate::batch::{self, Closing};
-use crate::members::MemberFiles;
+use crate::members::{Member, MemberFiles};
 use settlement_core::event::{Batch, Event};
-use settlement_core::follow::{BatchMember, Fact, Follower};
+use settlement_core::follow::{Fact, Follower};
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::record::{self, PayloadError};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,7 +65,7 @@ pub struct Relay {
 struct Closed {
     batch: Batch,
     sequence: Sequence,
-    members: Vec<BatchMember>,
+    members: Vec<Member>,
 }
 
 impl Relay {
@@ -125,7 +125,7 @@ impl Relay {
                         closed.push(Closed {
                             batch: batch.clone(),
                             sequence,
-                            members,
+                            members: members.into_iter().map(Member::from).collect(),
                         });
                     }
                 });

@@ -1,0 +1,324 @@
+//! The core's views as wire messages: names, statuses, instants, and amounts in major units as text.
+
+use crate::rejection;
+use fx::format_minor_units;
+use settlement_core::command::FixedSide;
+use settlement_core::ids::Timestamp;
+use settlement_core::instruction::Kind;
+use settlement_core::view::{
+    AssetTotals, AssetView, BilateralView, ControlTotal, CycleState, CycleView, FundView,
+    InstructionAnswer, PositionView, QuoteState, QuoteView, Status, UnsettledTest, UnsettledView,
+    Waiting,
+};
+use valuta_proto::v1;
+
+pub(crate) fn time(time: Timestamp) -> prost_types::Timestamp {
+    let nanos = time.0.rem_euclid(1_000) * 1_000_000;
+    prost_types::Timestamp {
+        seconds: time.0.div_euclid(1_000),
+        nanos: i32::try_from(nanos).expect("below a second"),
+    }
+}
+
+/// Major units with all the asset's decimals.
+pub(crate) fn amount(minor: impl Into<i128>, asset: AssetView) -> String {
+    format_minor_units(minor.into(), asset.decimals)
+}
+
+pub(crate) const fn kind(kind: Kind) -> v1::Kind {
+    match kind {
+        Kind::Payment => v1::Kind::Payment,
+        Kind::Cover => v1::Kind::Cover,
+        Kind::Return => v1::Kind::Return,
+        Kind::TradeSide => v1::Kind::TradeSide,
+    }
+}
+
+/// Status and waiting reason, as numbers of the wire.
+pub(crate) const fn status_and_reason(status: &Status) -> (v1::Status, v1::WaitingReason) {
+    let waiting = match status {
+        Status::Waiting(Waiting::Unmatched) => v1::WaitingReason::Unmatched,
+        Status::Waiting(Waiting::Order) => v1::WaitingReason::Order,
+        Status::Waiting(Waiting::Liquidity) => v1::WaitingReason::Liquidity,
+        Status::Waiting(Waiting::Held) => v1::WaitingReason::Held,
+        _ => v1::WaitingReason::Unspecified,
+    };
+    let status = match status {
+        Status::Member(_) => v1::Status::Actc,
+        Status::Waiting(_) => v1::Status::Pdng,
+        Status::Irrevocable(_) => v1::Status::Acsp,
+        Status::Settled { .. } => v1::Status::Acsc,
+        Status::Rejected(_) => v1::Status::Rjct,
+        Status::Cancelled => v1::Status::Canc,
+    };
+    (status, waiting)
+}
+
+/// The current answer to an instruction.
+pub(crate) fn instruction_status(answer: &InstructionAnswer) -> v1::InstructionStatus {
+    let (status, waiting_reason) = status_and_reason(&answer.status);
+    let (cycle, batch, rejection) = match &answer.status {
+        Status::Member(cycle) | Status::Irrevocable(cycle) => (cycle.to_string(), 0, None),
+        Status::Settled { batch } => (String::new(), *batch, None),
+        Status::Rejected(rejection) => (String::new(), 0, Some(rejection::to_wire(rejection))),
+        Status::Waiting(_) | Status::Cancelled => (String::new(), 0, None),
+    };
+    v1::InstructionStatus {
+        uetr: answer.identity.uetr.to_string(),
+        instructing: answer.identity.instructing.to_string(),
+        kind: kind(answer.identity.kind) as i32,
+        sequence: answer.sequence.0,
+        status: status as i32,
+        waiting_reason: waiting_reason as i32,
+        rejection,
+        cycle,
+        batch,
+        matched_with: answer.matched_with.map_or(0, |other| other.0),
+    }
+}
+
+pub(crate) fn cycle(cycle: CycleView) -> v1::Cycle {
+    let base = cycle.base_asset;
+    v1::Cycle {
+        name: cycle.name.to_string(),
+        state: match cycle.state {
+            CycleState::Open => v1::CycleState::Open,
+            CycleState::Closed => v1::CycleState::Closed,
+            CycleState::Settling => v1::CycleState::Settling,
+            CycleState::Completed => v1::CycleState::Completed,
+        } as i32,
+        cut_off: Some(time(cycle.cut_off)),
+        pay_in_deadline: Some(time(cycle.pay_in_deadline)),
+        completion_deadline: Some(time(cycle.completion_deadline)),
+        members: cycle.members,
+        settled: cycle.settled,
+        left_behind: cycle.left_behind,
+        held: cycle.held,
+        schedule_version: cycle.schedule_version,
+        schedule_reason: cycle.schedule_reason,
+        positions: cycle.positions.iter().map(cycle_position).collect(),
+        totals: cycle.totals.iter().map(asset_totals).collect(),
+        efficiency_numerator: cycle.efficiency.0.to_string(),
+        efficiency_denominator: cycle.efficiency.1.to_string(),
+        batches: cycle.batches,
+        bilateral: cycle.bilateral.iter().map(bilateral).collect(),
+        gross_value: amount(cycle.gross_value, base),
+        net_funding: amount(cycle.net_value, base),
+        base_asset: base.code.to_string(),
+    }
+}
+
+fn cycle_position(fund: &FundView) -> v1::CyclePosition {
+    let amount = |minor| amount(minor, fund.asset);
+    v1::CyclePosition {
+        participant: fund.participant.to_string(),
+        asset: fund.asset.code.to_string(),
+        net: amount(fund.net),
+        opening_fund: amount(fund.opening_fund),
+        fund: amount(fund.fund),
+        pay_in_due: amount(fund.pay_in_due),
+        pay_in_paid: amount(fund.pay_in_paid),
+        pay_out_due: amount(fund.pay_out_due),
+        pay_out_paid: amount(fund.pay_out_paid),
+    }
+}
+
+fn asset_totals(totals: &AssetTotals) -> v1::AssetTotals {
+    v1::AssetTotals {
+        asset: totals.asset.code.to_string(),
+        gross: amount(totals.gross, totals.asset),
+        net: amount(totals.net, totals.asset),
+        efficiency_numerator: totals.efficiency.0.to_string(),
+        efficiency_denominator: totals.efficiency.1.to_string(),
+    }
+}
+
+fn bilateral(net: &BilateralView) -> v1::BilateralNet {
+    v1::BilateralNet {
+        participant: net.participant.to_string(),
+        counterparty: net.counterparty.to_string(),
+        asset: net.asset.code.to_string(),
+        net: amount(net.net, net.asset),
+    }
+}
+
+pub(crate) fn unsettled(view: &UnsettledView) -> v1::Unsettled {
+    let (test, missing, behind) = match view.test {
+        UnsettledTest::Floor { missing } => ("floor", amount(missing, view.asset), 0),
+        UnsettledTest::Order { behind } => ("order", String::new(), behind.0),
+        UnsettledTest::Held => ("held", String::new(), 0),
+        UnsettledTest::NotRun => ("not_run", String::new(), 0),
+    };
+    v1::Unsettled {
+        status: Some(instruction_status(&view.answer)),
+        test: test.to_owned(),
+        participant: view.participant.to_string(),
+        asset: view.asset.code.to_string(),
+        missing,
+        behind,
+    }
+}
+
+pub(crate) fn position(position: &PositionView) -> v1::Position {
+    let available = position.balance - position.reserved;
+    let amount = |minor: i128| amount(minor, position.asset);
+    v1::Position {
+        participant: position.participant.to_string(),
+        asset: position.asset.code.to_string(),
+        balance: amount(position.balance),
+        available: amount(available),
+        reserved: amount(position.reserved),
+        queued_out: amount(position.queued_out),
+        queued_in: amount(position.queued_in),
+        projected: amount(available - position.queued_out + position.queued_in),
+        cycles: position.cycles.iter().map(cycle_funding).collect(),
+        instruction_limit: position
+            .instruction_limit
+            .map_or_else(String::new, |limit| amount(limit.into())),
+    }
+}
+
+fn cycle_funding(fund: &FundView) -> v1::CycleFunding {
+    let amount = |minor| amount(minor, fund.asset);
+    v1::CycleFunding {
+        cycle: fund.cycle.to_string(),
+        value_date: fund.cycle.value_date.to_string(),
+        fund: amount(fund.fund),
+        net: amount(fund.net),
+        pay_in_due: amount(fund.pay_in_due),
+        pay_in_paid: amount(fund.pay_in_paid),
+        pay_out_due: amount(fund.pay_out_due),
+        pay_out_paid: amount(fund.pay_out_paid),
+        pay_in_deadline: Some(time(fund.pay_in_deadline)),
+        projected_close: amount(fund.fund + fund.net),
+    }
+}
+
+pub(crate) fn control_total(total: &ControlTotal) -> v1::ControlTotal {
+    let held = -total.mirror;
+    v1::ControlTotal {
+        asset: total.asset.code.to_string(),
+        agent: total.agent.to_string(),
+        r#in: amount(total.total_in, total.asset),
+        out: amount(total.total_out, total.asset),
+        closing: amount(total.closing, total.asset),
+        mirror: amount(held, total.asset),
+        balanced: total.total_in - total.total_out == total.closing && total.closing == held,
+    }
+}
+
+pub(crate) fn quote(quote: QuoteView) -> v1::Quote {
+    let terms = quote.terms;
+    v1::Quote {
+        quote_id: terms.quote_id.to_string(),
+        provider: quote.provider.to_string(),
+        taker: terms.taker.to_string(),
+        source_asset: terms.source_asset.to_string(),
+        source_amount: amount(quote.source_amount, quote.source),
+        target_asset: terms.target_asset.to_string(),
+        target_amount: amount(quote.target_amount, quote.target),
+        pair: terms.pair.to_string(),
+        rate: terms.rate.to_string(),
+        rounding: rounding(terms.rounding) as i32,
+        fixed_side: match terms.fixed_side {
+            FixedSide::Source => v1::FixedSide::Source,
+            FixedSide::Target => v1::FixedSide::Target,
+        } as i32,
+        residual_numerator: quote.residual.0.to_string(),
+        residual_denominator: quote.residual.1.to_string(),
+        value_date: terms.value_date.to_string(),
+        accept_until: Some(time(terms.accept_until)),
+        settle_by: Some(time(terms.settle_by)),
+        state: match quote.state {
+            QuoteState::Locked => v1::QuoteState::Locked,
+            QuoteState::Accepted => v1::QuoteState::Accepted,
+            QuoteState::Expired => v1::QuoteState::Expired,
+        } as i32,
+    }
+}
+
+const fn rounding(rounding: fx::Rounding) -> v1::Rounding {
+    match rounding {
+        fx::Rounding::HalfEven => v1::Rounding::HalfEven,
+        fx::Rounding::HalfUp => v1::Rounding::HalfUp,
+        fx::Rounding::Down => v1::Rounding::Down,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::testing::{BANK_A, asset, bic};
+    use settlement_core::ids::{CycleName, Date};
+
+    #[test]
+    fn instants_keep_their_milliseconds() {
+        for (milliseconds, seconds, nanos) in
+            [(0, 0, 0), (1_500, 1, 500_000_000), (-1, -1, 999_000_000)]
+        {
+            let wire = time(Timestamp(milliseconds));
+            assert_eq!((wire.seconds, wire.nanos), (seconds, nanos));
+            assert_eq!(
+                crate::wire::timestamp(seconds, nanos),
+                Some(Timestamp(milliseconds))
+            );
+        }
+    }
+
+    #[test]
+    fn positions_add_up() {
+        let usd = asset("USD", 2);
+        let fund = FundView {
+            cycle: CycleName {
+                value_date: Date(20_000),
+                number: 1,
+            },
+            participant: bic(BANK_A),
+            asset: usd,
+            net: -700,
+            opening_fund: 0,
+            fund: 300,
+            pay_in_due: 400,
+            pay_in_paid: 0,
+            pay_out_due: 0,
+            pay_out_paid: 0,
+            pay_in_deadline: Timestamp(0),
+        };
+        let wire = position(&PositionView {
+            participant: bic(BANK_A),
+            asset: usd,
+            balance: 10_000,
+            reserved: 300,
+            queued_out: 20_000,
+            queued_in: 5,
+            instruction_limit: Some(1),
+            cycles: vec![fund],
+        });
+        assert_eq!(wire.balance, "100.00");
+        assert_eq!(wire.available, "97.00");
+        assert_eq!(wire.projected, "-102.95");
+        assert_eq!(wire.instruction_limit, "0.01");
+        assert_eq!(wire.cycles[0].projected_close, "-4.00");
+    }
+
+    #[test]
+    fn control_totals_balance_only_if_all_three_agree() {
+        let total = |total_in, total_out, closing, mirror| {
+            control_total(&ControlTotal {
+                asset: asset("JPY", 0),
+                agent: bic(BANK_A),
+                total_in,
+                total_out,
+                closing,
+                mirror,
+            })
+        };
+        assert!(total(10, 3, 7, -7).balanced);
+        assert_eq!(total(10, 3, 7, -7).mirror, "7");
+        assert!(!total(10, 3, 7, -8).balanced);
+        assert!(!total(10, 3, 6, -6).balanced);
+        assert!(!total(10, 3, 7, 7).balanced);
+    }
+}

@@ -1,0 +1,177 @@
+//! `FxService`: rates and quotes.
+
+use crate::auth;
+use crate::convert;
+use crate::errors;
+use crate::fields;
+use crate::gateway::{Gateway, Write, view};
+use crate::ports::{Engine, Reads};
+use fx::Rounding;
+use settlement_core::command::{Action, Caller, FixedSide, QuoteTerms, RateLine};
+use settlement_core::ids::Bic;
+use settlement_core::instruction::ShortText;
+use settlement_core::view::{Query, QuoteView, SchemeView};
+use tonic::{Request, Response, Status};
+use valuta_proto::v1;
+use valuta_proto::v1::fx_service_server::FxService;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// Of a rate's source.
+const SOURCE_CHARS_MAX: usize = 35;
+
+#[tonic::async_trait]
+impl<E: Engine, R: Reads> FxService for Gateway<E, R> {
+    async fn set_rates(
+        &self,
+        request: Request<v1::SetRatesRequest>,
+    ) -> Answer<v1::SetRatesResponse> {
+        let (call, request) = self.open(request)?;
+        let lines: Result<_, Status> = (0..).zip(&request.rates).map(rate_line).collect();
+        let content = v1::SetRatesRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let write = Write::new(&request.request_id, request.created, "SetRates", &content);
+        let done = self.command(call, write, Action::SetRates(lines?)).await?;
+        Ok(Response::new(v1::SetRatesResponse {
+            sequence: done.sequence.0,
+        }))
+    }
+
+    async fn get_rates(
+        &self,
+        request: Request<v1::GetRatesRequest>,
+    ) -> Answer<v1::GetRatesResponse> {
+        let (call, request) = self.open(request)?;
+        let answered = self.query(call, Query::Rates, request.min_sequence).await?;
+        let sequence = answered.sequence.0;
+        Ok(Response::new(v1::GetRatesResponse {
+            rates: view!(answered, Rates)?.iter().map(rate).collect(),
+            sequence,
+        }))
+    }
+
+    async fn lock_quote(
+        &self,
+        request: Request<v1::LockQuoteRequest>,
+    ) -> Answer<v1::LockQuoteResponse> {
+        let (call, request) = self.open(request)?;
+        let provider = auth::participant(call.caller)?;
+        let (scheme, _) = self.scheme(call, 0).await?;
+        let terms = Self::terms(&scheme, &request)?;
+        let quote_id = terms.quote_id;
+        let content = v1::LockQuoteRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let write = Write::new(&request.request_id, request.created, "LockQuote", &content);
+        let done = self.command(call, write, Action::LockQuote(terms)).await?;
+        let quote = self
+            .query(call, Query::Quote(provider, quote_id), done.sequence.0)
+            .await?;
+        let quote =
+            view!(quote, Quote)?.ok_or_else(|| errors::internal("a locked quote is not found"))?;
+        Ok(Response::new(v1::LockQuoteResponse {
+            quote: Some(convert::quote(*quote)),
+            sequence: done.sequence.0,
+        }))
+    }
+
+    async fn get_quote(
+        &self,
+        request: Request<v1::GetQuoteRequest>,
+    ) -> Answer<v1::GetQuoteResponse> {
+        let (call, request) = self.open(request)?;
+        let provider = fields::bic("provider", &request.provider)?;
+        let quote_id = fields::short_text("quote_id", &request.quote_id)?;
+        let query = Query::Quote(provider, quote_id);
+        let quote = view!(self.query(call, query, request.min_sequence).await?, Quote)?;
+        let quote = readable(call.caller, provider, &quote_id, quote)?;
+        Ok(Response::new(v1::GetQuoteResponse {
+            quote: Some(convert::quote(*quote)),
+        }))
+    }
+}
+
+/// A quote is its provider's and its taker's; to other participants it is not there.
+fn readable(
+    caller: Caller,
+    provider: Bic,
+    quote_id: &ShortText,
+    quote: Option<Box<QuoteView>>,
+) -> Result<Box<QuoteView>, Status> {
+    let reader = auth::reads_for(caller)?;
+    let unknown = || {
+        errors::not_found(
+            "quote_id",
+            format!("{provider} has no quote {quote_id} for you"),
+        )
+    };
+    quote
+        .filter(|quote| reader.is_none_or(|bic| bic == provider || bic == quote.terms.taker))
+        .ok_or_else(unknown)
+}
+
+fn rate_line((at, rate): (usize, &v1::Rate)) -> Result<RateLine, Status> {
+    let field = |name: &str| format!("rates[{at}].{name}");
+    Ok(RateLine {
+        pair: fields::pair(&field("pair"), &rate.pair)?,
+        bid: fields::decimal(&field("bid"), &rate.bid)?,
+        ask: fields::decimal(&field("ask"), &rate.ask)?,
+        time: fields::time(&field("time"), rate.time)?,
+        source: fields::text(&field("source"), &rate.source, SOURCE_CHARS_MAX)?,
+    })
+}
+
+fn rate(line: &RateLine) -> v1::Rate {
+    v1::Rate {
+        pair: line.pair.to_string(),
+        bid: line.bid.to_string(),
+        ask: line.ask.to_string(),
+        time: Some(convert::time(line.time)),
+        source: line.source.clone(),
+    }
+}
+
+impl<E: Engine, R: Reads> Gateway<E, R> {
+    fn terms(scheme: &SchemeView, request: &v1::LockQuoteRequest) -> Result<QuoteTerms, Status> {
+        let source = fields::asset("source_asset", &request.source_asset)?;
+        let target = fields::asset("target_asset", &request.target_asset)?;
+        let (fixed_side, field, fixed) = match v1::FixedSide::try_from(request.fixed_side) {
+            Ok(v1::FixedSide::Source) => (FixedSide::Source, "source_asset", source),
+            Ok(v1::FixedSide::Target) => (FixedSide::Target, "target_asset", target),
+            Ok(v1::FixedSide::Unspecified) => return Err(errors::missing("fixed_side")),
+            Err(_) => return Err(fields::unknown("fixed_side")),
+        };
+        let decimals = Self::asset(scheme, field, fixed)?.decimals;
+        if source == target {
+            return Err(errors::invalid("target_asset", "not the source asset"));
+        }
+        Ok(QuoteTerms {
+            quote_id: fields::short_text("quote_id", &request.quote_id)?,
+            taker: fields::bic("taker", &request.taker)?,
+            source_asset: source,
+            target_asset: target,
+            fixed_side,
+            amount: fields::amount("amount", &request.amount, decimals)?,
+            pair: fields::pair("pair", &request.pair)?,
+            rate: fields::decimal("rate", &request.rate)?,
+            rounding: rounding(request.rounding)?,
+            value_date: fields::date("value_date", &request.value_date)?,
+            accept_until: fields::time("accept_until", request.accept_until)?,
+            settle_by: fields::time("settle_by", request.settle_by)?,
+        })
+    }
+}
+
+fn rounding(value: i32) -> Result<Rounding, Status> {
+    match v1::Rounding::try_from(value) {
+        Ok(v1::Rounding::Unspecified | v1::Rounding::HalfEven) => Ok(Rounding::HalfEven),
+        Ok(v1::Rounding::HalfUp) => Ok(Rounding::HalfUp),
+        Ok(v1::Rounding::Down) => Ok(Rounding::Down),
+        Err(_) => Err(fields::unknown("rounding")),
+    }
+}

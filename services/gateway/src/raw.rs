@@ -1,0 +1,41 @@
+//! `PaymentService` is served with the types of [`valuta_proto::raw`]; what it shares with the other
+//! services is moved over here.
+
+use crate::convert;
+use crate::ports::InstructionRow;
+use crate::wire;
+use settlement_core::view::InstructionAnswer;
+use valuta_proto::{raw, v1};
+
+pub(crate) fn rejection(rejection: v1::Rejection) -> raw::Rejection {
+    raw::Rejection {
+        code: rejection.code,
+        reason: rejection.reason,
+        field: rejection.field,
+        detail: rejection.detail,
+    }
+}
+
+pub(crate) fn status(answer: &InstructionAnswer) -> raw::InstructionStatus {
+    let status = convert::instruction_status(answer);
+    raw::InstructionStatus {
+        uetr: status.uetr,
+        instructing: status.instructing,
+        kind: status.kind,
+        sequence: status.sequence,
+        status: status.status,
+        waiting_reason: status.waiting_reason,
+        rejection: status.rejection.map(rejection),
+        cycle: status.cycle,
+        batch: status.batch,
+        matched_with: status.matched_with,
+    }
+}
+
+pub(crate) fn view(row: &InstructionRow) -> raw::InstructionView {
+    raw::InstructionView {
+        status: Some(status(&row.answer)),
+        instruction: Some(wire::to_message(&row.content)),
+        received: Some(convert::time(row.received)),
+    }
+}
