@@ -144,16 +144,15 @@ impl Follower {
         &self.directory
     }
 
-    /// Takes one event of the input `sequence`, in a record of time `now`; tells what it means.
+    /// Takes one event of the input `sequence`; tells what it means.
     /// Panics if events are left out.
     pub fn observe(
         &mut self,
         sequence: Sequence,
-        now: Timestamp,
+        _now: Timestamp,
         event: &Event,
         emit: &mut impl FnMut(Fact<'_>),
     ) {
-        let _ = now;
         match event {
             Event::Accepted { order, entry } => {
                 self.enter(Unit::one(sequence), order.priority, *entry, emit);

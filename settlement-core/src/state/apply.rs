@@ -377,9 +377,8 @@ impl State {
             .resize_with(self.directory.accounts().len(), Account::default);
         self.mirrors
             .resize_with(self.directory.assets().len(), Mirror::default);
-        if let Event::AccountSet(line) = event {
-            let account = self.line_account(line.participant, line.asset);
-            self.queues.touch(account.expect("just set"));
+        if let Event::AccountSet(_) = event {
+            self.queues.touch_all();
         }
     }
 

@@ -146,6 +146,16 @@ impl Queues {
         self.changed = true;
     }
 
+    /// Something that any head may have waited for happened.
+    pub(crate) fn touch_all(&mut self) {
+        let heads = self
+            .queues
+            .iter()
+            .filter_map(|queue| queue.first().copied());
+        self.candidates.extend(heads);
+        self.changed = true;
+    }
+
     /// The next candidate, which is tried once.
     pub(crate) fn pop_candidate(&mut self) -> Option<Place> {
         self.candidates.pop_first()

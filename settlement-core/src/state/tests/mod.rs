@@ -12,7 +12,8 @@
 //! Options after a comma: `net`, `urgent`, `high`, `by=B`, `date=2026-11-23`, `created=-1d`, `quote=Q`,
 //! `trade=T`, `return`, `cover`, `charge` (the last leg is one), `id=7`, `content=x`, `bad`.
 
-#![allow(clippy::unwrap_used)]
+// Amounts in minor units are grouped as the asset prints them: `100_00` is 100.00.
+#![allow(clippy::unwrap_used, clippy::inconsistent_digit_grouping)]
 
 mod commands;
 mod cycles;
