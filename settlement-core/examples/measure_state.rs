@@ -113,6 +113,7 @@ impl Engine {
 
     fn submit(&mut self, batch: &Submissions) {
         let mut events = Vec::with_capacity(4);
+        self.state.warm(batch);
         for item in &batch.items {
             let sequence = Sequence(self.next);
             let answer = self

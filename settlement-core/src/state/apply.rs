@@ -13,7 +13,7 @@ use crate::event::{Entry, Event, Legs, Order, OrderLeg, i128Cbor};
 use crate::ids::{AccountId, CycleName, Date, Sequence, Timestamp};
 use crate::instruction::{Kind, Priority};
 use crate::rejection::Rejection;
-use fx::{RateBook, RateQuote};
+use fx::{RateBook, RateQuote, RateQuoteError};
 
 /// How an instruction, or a trade, enters a lane.
 struct Entrance {
@@ -409,19 +409,30 @@ impl State {
 }
 
 /// The book of a rate set; the first reason why it makes none, and at which line.
-pub(super) fn rate_book(lines: &[RateLine]) -> Result<RateBook, (usize, String)> {
+pub(super) fn rate_book(lines: &[RateLine]) -> Result<RateBook, (String, String)> {
     let mut book = RateBook::new();
     for (index, line) in lines.iter().enumerate() {
+        let at = |field| format!("rates[{index}].{field}");
         let quote = RateQuote::new(line.pair, line.bid, line.ask, line.time.0, &line.source);
-        let quote = quote.map_err(|error| (index, error.to_string()))?;
+        let quote = quote.map_err(|error| (at(rate_field(&error)), error.to_string()))?;
         let replaced = book
             .insert(quote)
-            .map_err(|error| (index, error.to_string()))?;
+            .map_err(|error| (at("pair"), error.to_string()))?;
         if replaced.is_some() {
-            return Err((index, format!("{} comes twice", line.pair)));
+            return Err((at("pair"), format!("{} comes twice", line.pair)));
         }
     }
     Ok(book)
+}
+
+/// Which field of a rate an error is about.
+fn rate_field(error: &RateQuoteError) -> &'static str {
+    match error {
+        RateQuoteError::Bid { .. } | RateQuoteError::BidAboveAsk { .. } => "bid",
+        RateQuoteError::Ask { .. } => "ask",
+        RateQuoteError::Source { .. } => "source",
+        RateQuoteError::SameAsset { .. } => "pair",
+    }
 }
 
 fn locked_quote(event: &Event) -> Option<Quote> {

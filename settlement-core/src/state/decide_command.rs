@@ -118,7 +118,7 @@ impl State {
     }
 
     fn decide_account_state(&self, line: &AccountLine) -> Result<Vec<Event>, Refusal> {
-        self.check_account(line, "account", &self.names())?;
+        self.check_account(line, "", &self.names())?;
         Ok(self.account_change(line))
     }
 
@@ -127,11 +127,11 @@ impl State {
             return if held == token {
                 Ok(Vec::new())
             } else {
-                Err(invalid("token.label", "stands for another token"))
+                Err(invalid("label", "stands for another token"))
             };
         }
         if self.token_labels.contains_key(&token.hash) {
-            return Err(invalid("token.hash", "is that of another token"));
+            return Err(invalid("hash", "is that of another token"));
         }
         let known = match token.caller {
             Caller::Participant(bic) => self.directory.participant_id(bic).is_some(),
@@ -143,10 +143,7 @@ impl State {
             Caller::Operator | Caller::Treasury => true,
         };
         if !known {
-            return Err(not_found(
-                "token.bic",
-                "is no participant, or no asset's agent",
-            ));
+            return Err(not_found("bic", "is no participant, or no asset's agent"));
         }
         Ok(vec![Event::TokenSet(*token)])
     }
@@ -179,18 +176,21 @@ impl State {
     }
 
     fn decide_rates(&self, lines: &[RateLine]) -> Result<Vec<Event>, Refusal> {
-        let field = |index: usize| format!("rates[{index}]");
+        let field = |index: usize, name: &str| format!("rates[{index}].{name}");
         for (index, line) in lines.iter().enumerate() {
             if line.source.chars().count() > SOURCE_CHARS_MAX {
-                return Err(invalid(field(index), "source is above 35 characters"));
+                return Err(invalid(field(index, "source"), "is above 35 characters"));
             }
             for code in [line.pair.base, line.pair.quote] {
                 if self.directory.asset_id(code).is_none() {
-                    return Err(not_found(field(index), format!("no such asset: {code}")));
+                    return Err(not_found(
+                        field(index, "pair"),
+                        format!("no such asset: {code}"),
+                    ));
                 }
             }
         }
-        super::apply::rate_book(lines).map_err(|(index, reason)| invalid(field(index), reason))?;
+        super::apply::rate_book(lines).map_err(|(field, reason)| invalid(field, reason))?;
         let changed = self.rates != lines;
         Ok(changed
             .then(|| Event::RatesSet(lines.to_vec()))

@@ -71,7 +71,7 @@ impl State {
             (line.participant, line.asset)
         })?;
         for (index, line) in scheme.accounts.iter().enumerate() {
-            self.check_account(line, &format!("scheme.accounts[{index}]"), &names)?;
+            self.check_account(line, &format!("scheme.accounts[{index}]."), &names)?;
             events.extend(self.account_change(line));
         }
         names.accounts.extend(
@@ -172,26 +172,29 @@ impl State {
         Ok(())
     }
 
+    /// `path` leads to the line's fields: `scheme.accounts[3].`, or nothing.
     pub(super) fn check_account(
         &self,
         line: &AccountLine,
-        field: &str,
+        path: &str,
         names: &Names,
     ) -> Result<(), Refusal> {
         if !names.participants.contains(&line.participant) {
             return Err(not_found(
-                format!("{field}.participant"),
+                format!("{path}participant"),
                 "no such participant",
             ));
         }
         if !names.assets.contains(&line.asset) {
-            return Err(not_found(format!("{field}.asset"), "no such asset"));
+            return Err(not_found(format!("{path}asset"), "no such asset"));
         }
         let closing = line.state == AccountState::Closed;
         match self.line_account(line.participant, line.asset) {
-            Some(account) if closing && self.is_in_use(account) => Err(Refusal::WrongState(
-                format!("{field}: an account is closed only at balance zero, with nothing waiting"),
-            )),
+            Some(account) if closing && self.is_in_use(account) => {
+                Err(Refusal::WrongState(format!(
+                    "{path}state: an account is closed only at balance zero, with nothing waiting"
+                )))
+            }
             _ => Ok(()),
         }
     }
