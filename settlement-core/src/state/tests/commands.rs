@@ -296,15 +296,15 @@ fn tokens_stand_for_callers() {
     assert_eq!(world.operate(token("one", 1, a)).unwrap().changes, 1);
     assert_eq!(world.operate(token("one", 1, a)).unwrap().changes, 0);
     for (bad, expected) in [
-        (token("one", 2, a), "token.label: stands for another token"),
-        (token("two", 1, a), "token.hash: is that of another token"),
+        (token("one", 2, a), "label: stands for another token"),
+        (token("two", 1, a), "hash: is that of another token"),
         (
             token("two", 2, Caller::Participant(bic("XXXXUS33"))),
-            "token.bic: is no participant, or no asset's agent",
+            "bic: is no participant, or no asset's agent",
         ),
         (
             token("two", 2, Caller::Agent(bic("A"))),
-            "token.bic: is no participant, or no asset's agent",
+            "bic: is no participant, or no asset's agent",
         ),
     ] {
         assert_eq!(refused(world.operate(bad)), expected);
@@ -374,10 +374,7 @@ fn rates_replace_the_set() {
     ] {
         let last = bad.len() - 1;
         let refusal = refused(world.operate(Action::SetRates(bad)));
-        assert!(
-            refusal.starts_with(&format!("rates[{last}]: ")),
-            "{refusal}"
-        );
+        assert!(refusal.starts_with(&format!("rates[{last}].")), "{refusal}");
     }
     assert_eq!(world.state.query(&Query::Rates, MORNING), View::Rates(good));
     world.finish();

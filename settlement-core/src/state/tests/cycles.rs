@@ -559,3 +559,21 @@ fn a_fund_is_for_its_cycle_alone() {
     assert_eq!(world.balance("C", "USD"), (6_00, 0));
     world.finish();
 }
+
+#[test]
+fn what_a_fund_held_at_the_close_is_not_paid_twice() {
+    let mut world = World::with_cycle();
+    world.money("pay-in A 50.00 USD 1");
+    world.send("A -> B 100.00 USD, net");
+    world.at(2).operate(Action::CloseCycle(cycle(1))).unwrap();
+    world.operate(Action::NetCycle(cycle(1))).unwrap();
+    let line = &world.view(cycle(1)).positions[0];
+    let found = (line.opening_fund, line.pay_in_due, line.pay_in_paid);
+    assert_eq!(found, (50_00, 50_00, 0));
+    world.money("pay-in A 49.99 USD 1");
+    assert_eq!(world.run(), 0, "not funded");
+    world.money("pay-in A 0.01 USD 1");
+    assert_eq!(world.run(), 1);
+    assert_eq!(world.balance("B", "USD"), (100_00, 0));
+    world.finish();
+}

@@ -278,6 +278,22 @@ fn caps_count_both_lanes_and_what_comes_back() {
         .unwrap();
     check(world, "A -> B 60.01 USD", "AM14 AboveBilateralCap");
     check(world, "A -> B 60.00 USD", "settled 1");
+    // The same for one that waits in a queue, of the other asset's cap.
+    let line = LimitLine {
+        asset: code("EUR"),
+        ..cap
+    };
+    world.operate(Action::SetLimit(line)).unwrap();
+    check(world, "A -> B 99.99 EUR, id=2", "order");
+    check(world, "A -> B 0.01 EUR", "AM14 AboveBilateralCap");
+    let cancel = Action::Cancel {
+        uetr: uetr(1_000_002),
+        kind: Kind::Payment,
+    };
+    world
+        .command(Caller::Participant(bic("A")), cancel)
+        .unwrap();
+    check(world, "A -> B 99.99 EUR", "order");
     world.finish();
 }
 
@@ -305,5 +321,13 @@ fn no_sum_overflows() {
         "AM12 BalanceTooLarge",
     );
     check(world, &format!("D -> C {most} USD, net"), "member 1");
+    // Held members keep their room: they may come back.
+    world.suspend("B");
+    check(
+        world,
+        &format!("A -> C {most} USD, net"),
+        "AM12 BalanceTooLarge",
+    );
+    world.reinstate("B");
     world.finish();
 }
