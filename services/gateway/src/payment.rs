@@ -169,7 +169,7 @@ impl<E: Engine, R: Reads> PaymentService for Gateway<E, R> {
         let bank = auth::participant(call.caller)?;
         let named = optional("after_position", &request.after_position, fields::position)?;
         let after = match named {
-            Some(after) => after,
+            Some(after) => self.within_journal("after_position", after)?,
             None => view!(
                 self.query(call, Query::Acknowledged(bank), 0).await?,
                 Acknowledged
@@ -185,6 +185,8 @@ impl<E: Engine, R: Reads> PaymentService for Gateway<E, R> {
         let (call, request) = self.open(request)?;
         auth::participant(call.caller)?;
         let position = fields::position("position", &request.position)?;
+        // Beyond what there is, it would acknowledge what nobody has received.
+        let position = self.within_journal("position", position)?;
         let content = raw::AcknowledgeReceivedRequest {
             request_id: String::new(),
             created: None,

@@ -243,7 +243,7 @@ fn parts(rejection: &Rejection) -> (&'static str, Place, &'static str) {
         ),
         R::BalanceTooLarge => (
             "BALANCE_TOO_LARGE",
-            Of("amount"),
+            Leg(0, "amount"),
             "the account would go beyond what an amount can hold",
         ),
     }

@@ -12,7 +12,7 @@ use crate::rejection;
 use fx::{AssetCode, DecimalText};
 use settlement_core::command::{Action, Caller, Movement, MovementKind, Refusal};
 use settlement_core::ids::{Bic, CycleName};
-use settlement_core::view::{CycleState, CycleView, Query, UnsettledTest, UnsettledView};
+use settlement_core::view::{CycleState, CycleView, Query};
 use tonic::{Request, Response, Status};
 use valuta_proto::v1;
 use valuta_proto::v1::settlement_service_server::SettlementService;
@@ -109,6 +109,9 @@ impl<E: Engine, R: Reads> SettlementService for Gateway<E, R> {
             self.query(call, query, request.min_sequence).await?,
             Unsettled
         )?;
+        if rows.is_empty() {
+            self.check_cycle(call, cycle).await?;
+        }
         let next = start + size as u64;
         let next_page_token = paging::cut(&mut rows, size, UNSETTLED, |_| next);
         Ok(Response::new(v1::ListUnsettledResponse {
@@ -218,6 +221,15 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
         Ok((call, cycle, done.sequence.0))
     }
 
+    /// `NOT_FOUND` if there is no such cycle: an empty list is an answer only for one that is there.
+    async fn check_cycle(&self, call: Call, name: CycleName) -> Result<(), Status> {
+        let cycles = view!(self.query(call, Query::Cycles, 0).await?, Cycles)?;
+        match cycles.iter().any(|cycle| cycle.name == name) {
+            true => Ok(()),
+            false => Err(no_cycle(name)),
+        }
+    }
+
     /// The cycle as the caller may see it: a participant its own positions and nets, a settlement
     /// agent the positions in its assets, others all.
     async fn cycle_response(
@@ -294,25 +306,11 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
         let answered = self.query(call, Query::Cycle(name, None), at).await?;
         let sequence = answered.sequence.0;
         let cycle = view!(answered, Cycle)?.ok_or_else(|| no_cycle(name))?;
-        if cycle.state == CycleState::Completed {
-            return Ok((true, sequence));
-        }
-        if cycle.settled + cycle.left_behind + cycle.held < cycle.members {
-            return Ok((false, sequence));
-        }
-        let first = Query::Unsettled {
-            cycle: name,
-            participant: None,
-            offset: 0,
-            limit: 1,
-        };
-        let unsettled = view!(self.query(call, first, at).await?, Unsettled)?;
-        Ok((!unsettled.iter().any(not_run), sequence))
+        // Nothing counts as left behind until a run's outcome is known for what is paid in now.
+        let decided = cycle.settled + cycle.left_behind + cycle.held;
+        let done = cycle.state == CycleState::Completed || decided >= cycle.members;
+        Ok((done, sequence))
     }
-}
-
-fn not_run(unsettled: &UnsettledView) -> bool {
-    unsettled.test == UnsettledTest::NotRun
 }
 
 fn no_cycle(name: CycleName) -> Status {

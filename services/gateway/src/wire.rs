@@ -116,7 +116,8 @@ pub fn decode_into(bytes: &[u8], index: u32, out: &mut Submissions) -> Result<()
     if bytes.len() > INSTRUCTION_BYTES_MAX {
         return Err(TOO_LARGE);
     }
-    let sent = Sent::read(bytes)?;
+    let mut sent = Sent::EMPTY;
+    sent.read(bytes)?;
     let identity = identity(&sent)?;
     let legs_start = out.legs.len();
     let decoded = decode_rest(&sent, identity.kind, out);
@@ -230,9 +231,10 @@ fn digest(canonical: &[u8]) -> Digest {
 /// shown with replacement characters.
 pub(crate) fn to_message(content: &[u8]) -> raw::Instruction {
     raw::Instruction::decode(content).unwrap_or_else(|_| {
-        Sent::read(content)
-            .map(|sent| lossy(&sent))
-            .unwrap_or_default()
+        let mut sent = Sent::EMPTY;
+        // Journaled, so it was read once; what cannot be read any more is shown as far as it was.
+        let _ = sent.read(content);
+        lossy(&sent)
     })
 }
 
@@ -279,9 +281,10 @@ fn lossy_leg(bytes: &[u8]) -> raw::Leg {
 /// Whether a bank is a party: it instructs, or a leg debits or credits it (a quote's provider too).
 pub(crate) fn is_party(content: &[u8], bic: Bic) -> bool {
     let named = |text: &[u8]| Bic::parse(text) == Some(bic);
-    let Ok(sent) = Sent::read(content) else {
+    let mut sent = Sent::EMPTY;
+    if sent.read(content).is_err() {
         return false;
-    };
+    }
     named(sent.text(number::INSTRUCTING))
         || sent.legs().iter().any(|leg| {
             LegText::read(leg).is_ok_and(|(leg, _)| named(leg.debtor) || named(leg.creditor))

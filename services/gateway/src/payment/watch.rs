@@ -30,13 +30,20 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
             index: u32::MAX,
         };
         let after = optional("resume_token", token, fields::position)?.unwrap_or(now);
-        if after.sequence > now.sequence {
-            return Err(errors::invalid(
-                "resume_token",
-                "beyond the journal: not a token of this scheme",
-            ));
+        self.within_journal("resume_token", after)
+    }
+
+    /// A position that this scheme's journal has come to.
+    pub(super) fn within_journal(
+        &self,
+        field: &str,
+        position: Position,
+    ) -> Result<Position, Status> {
+        if position.sequence.0 > *self.engine.durable().borrow() {
+            let why = "beyond the journal: not a position of this scheme";
+            return Err(errors::invalid(field, why));
         }
-        Ok(after)
+        Ok(position)
     }
 }
 

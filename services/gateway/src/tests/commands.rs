@@ -153,7 +153,6 @@ async fn settling_waits_for_the_run() {
     };
     rig.double
         .show(View::Cycle(Some(Box::new(running.clone()))));
-    rig.double.show(View::Unsettled(Vec::new()));
     let waiting = tokio::spawn({
         let mut client = rig.settlement();
         async move { client.settle_cycle(by(TOKEN_OPERATOR, step("s"))).await }
@@ -342,4 +341,26 @@ async fn limits_and_quotes_use_the_assets_decimals() {
     };
     let status = rig.fx().lock_quote(by(TOKEN_B, quote)).await.unwrap_err();
     assert_eq!(shown(&status), "InvalidArgument FIELD_INVALID amount");
+}
+
+#[tokio::test]
+async fn an_empty_list_is_only_of_a_cycle_that_is_there() {
+    let rig = Rig::start().await;
+    rig.double.show(View::Unsettled(Vec::new()));
+    rig.double
+        .show(View::Cycles(vec![cycle_view(CycleState::Settling)]));
+    let list = async |cycle: &str| {
+        let request = v1::ListUnsettledRequest {
+            cycle: cycle.into(),
+            ..Default::default()
+        };
+        let answer = rig
+            .settlement()
+            .list_unsettled(by(TOKEN_OPERATOR, request))
+            .await;
+        answer.map(|answer| answer.into_inner().unsettled.len())
+    };
+    assert_eq!(list("2026-11-20/1").await.unwrap(), 0);
+    let status = list("2026-11-20/2").await.unwrap_err();
+    assert_eq!(shown(&status), "NotFound NOT_FOUND cycle");
 }

@@ -252,6 +252,7 @@ async fn receive_starts_after_what_was_acknowledged() {
             received: Timestamp(0),
         },
     });
+    rig.double.make_durable(4);
     rig.double.project(4, Vec::new(), rows.collect());
     let receive = async |after: &str| {
         let request = v1::ReceiveRequest {
@@ -289,4 +290,16 @@ async fn receive_starts_after_what_was_acknowledged() {
         action,
         settlement_core::command::Action::Acknowledge(position(3, 0))
     );
+
+    let beyond = v1::AcknowledgeReceivedRequest {
+        request_id: "ack-2".into(),
+        position: "5.0".into(),
+        created: None,
+    };
+    let status = rig
+        .payment()
+        .acknowledge_received(by(TOKEN_B, beyond))
+        .await
+        .unwrap_err();
+    assert_eq!(shown(&status), "InvalidArgument FIELD_INVALID position");
 }

@@ -92,30 +92,32 @@ pub(super) struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    /// Reads the outer message.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Broken> {
-        let mut sent = Self {
-            texts: [&[]; FIELD_LAST + 1],
-            kind: 0,
-            lane: 0,
-            priority: 0,
-            charge_bearer: 0,
-            created: None,
-            legs: [&[]; LEGS_MAX],
-            legs_count: 0,
-            form: Form::CLEAN,
-        };
+    /// Nothing sent.
+    pub(super) const EMPTY: Self = Self {
+        texts: [&[]; FIELD_LAST + 1],
+        kind: 0,
+        lane: 0,
+        priority: 0,
+        charge_bearer: 0,
+        created: None,
+        legs: [&[]; LEGS_MAX],
+        legs_count: 0,
+        form: Form::CLEAN,
+    };
+
+    /// Reads the outer message into an empty one: at 600 bytes it is better not moved.
+    pub(super) fn read(&mut self, bytes: &'a [u8]) -> Result<(), Broken> {
         let mut reader = Reader::new(bytes);
         let mut previous = 0;
         while let Some(key) = reader.key()? {
-            sent.field(key, &mut reader)?;
+            self.field(key, &mut reader)?;
             let ascends =
                 key.number > previous || (key.number, previous) == (number::LEGS, number::LEGS);
-            sent.form.canonical &= ascends;
+            self.form.canonical &= ascends;
             previous = key.number;
         }
-        sent.form.canonical &= reader.minimal;
-        Ok(sent)
+        self.form.canonical &= reader.minimal;
+        Ok(())
     }
 
     #[inline]
