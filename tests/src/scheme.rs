@@ -121,7 +121,12 @@ impl World {
             bic: bic.to_owned(),
             label: name.to_owned(),
         };
-        let answer = self.operator.admin.create_token(request).await?.into_inner();
+        let answer = self
+            .operator
+            .admin
+            .create_token(request)
+            .await?
+            .into_inner();
         self.tokens.insert(name.to_owned(), answer.token);
         Ok(())
     }
@@ -180,9 +185,5 @@ pub fn payment(uetr: u128, from: &str, to: &str, amount: &str, asset: &str) -> v
 /// A version-4 UUID text that differs for each number below 2^60.
 pub fn uetr_text(number: u128) -> String {
     let (high, low) = (number >> 30, number & 0x3fff_ffff);
-    format!(
-        "{:08x}-0000-4000-8000-{:012x}",
-        high & 0xffff_ffff,
-        low
-    )
+    format!("{:08x}-0000-4000-8000-{:012x}", high & 0xffff_ffff, low)
 }

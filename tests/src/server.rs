@@ -22,7 +22,12 @@ pub fn valuta() -> PathBuf {
     let profile = test
         .ancestors()
         .find(|path| path.join("valuta").is_file())
-        .unwrap_or_else(|| panic!("no valuta binary near {}: cargo build -p valuta", test.display()));
+        .unwrap_or_else(|| {
+            panic!(
+                "no valuta binary near {}: cargo build -p valuta",
+                test.display()
+            )
+        });
     profile.join("valuta")
 }
 
@@ -94,6 +99,21 @@ impl Server {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether the process has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until it has ended by itself; how it did.
+    pub fn wait(&mut self) -> anyhow::Result<std::process::ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+
+    /// What it has logged so far, over all starts on this data.
+    pub fn log(data: &Path) -> String {
+        std::fs::read_to_string(data.with_extension("log")).unwrap_or_default()
     }
 
     /// SIGKILL, and waits for the end.

@@ -67,11 +67,19 @@ fn lines<'a>(
         let account = directory.account(line.account);
         let participant = directory.participant(account.participant).bic;
         let asset = directory.asset(account.asset).code;
-        (participant.to_string(), asset.to_string(), i128::from(line.amount))
+        (
+            participant.to_string(),
+            asset.to_string(),
+            i128::from(line.amount),
+        )
     });
     let of_mirrors = mirrors.iter().map(|line| {
         let asset = directory.asset(line.asset);
-        (asset.agent.to_string(), asset.code.to_string(), line.amount.0)
+        (
+            asset.agent.to_string(),
+            asset.code.to_string(),
+            line.amount.0,
+        )
     });
     of_accounts.chain(of_mirrors)
 }
@@ -81,13 +89,17 @@ pub(crate) fn member_contents(
     members: &[Member],
     lookup: &dyn RecordLookup,
 ) -> Result<Vec<MemberContent>, RelayError> {
-    let mut sequences: Vec<_> = members.iter().copied().flat_map(Member::sequences).collect();
+    let mut sequences: Vec<_> = members
+        .iter()
+        .copied()
+        .flat_map(Member::sequences)
+        .collect();
     sequences.sort_unstable();
     let bytes: BTreeMap<Sequence, Vec<u8>> = read_contents(&sequences, lookup)?;
     let bytes_of = |sequence: Sequence| {
-        bytes
-            .get(&sequence)
-            .ok_or(RelayError::NoInput { sequence: sequence.0 })
+        bytes.get(&sequence).ok_or(RelayError::NoInput {
+            sequence: sequence.0,
+        })
     };
     members
         .iter()

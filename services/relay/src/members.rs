@@ -106,7 +106,10 @@ impl MemberFiles {
         parse(&text).map(Some).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("{}: not a list of members; delete it and restart", path.display()),
+                format!(
+                    "{}: not a list of members; delete it and restart",
+                    path.display()
+                ),
             )
         })
     }

@@ -32,7 +32,11 @@ pub struct Measured {
 
 impl Measured {
     pub fn best(self, other: Self) -> Self {
-        if other.per_second > self.per_second { other } else { self }
+        if other.per_second > self.per_second {
+            other
+        } else {
+            self
+        }
     }
 }
 
@@ -92,7 +96,13 @@ impl Load {
 }
 
 fn template(bank: usize) -> v1::Instruction {
-    payment(0, BANKS[bank], BANKS[(bank + 1) % BANKS.len()], "125.50", "USD")
+    payment(
+        0,
+        BANKS[bank],
+        BANKS[(bank + 1) % BANKS.len()],
+        "125.50",
+        "USD",
+    )
 }
 
 fn numbered(template: &v1::Instruction, bank: usize, number: u64) -> v1::Instruction {

@@ -25,8 +25,13 @@ const TURNS: usize = 3;
 async fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let scale = if quick { 10 } else { 1 };
-    println!("what                                        ours        limit  ratio   p50 ms   p99 ms");
-    for (name, followers) in [("intake, followers paused", false), ("intake, followers running", true)] {
+    println!(
+        "what                                        ours        limit  ratio   p50 ms   p99 ms"
+    );
+    for (name, followers) in [
+        ("intake, followers paused", false),
+        ("intake, followers running", true),
+    ] {
         let (mut ours, mut bare) = (Measured::default(), Measured::default());
         let mut lag = String::new();
         for _ in 0..TURNS {
@@ -74,7 +79,9 @@ async fn world(data: &Path, followers: bool) -> anyhow::Result<World> {
 
 async fn limited(load: &Load) -> anyhow::Result<Measured> {
     let (address, server) = limit::serve().await?;
-    let tokens = BANKS.iter().map(|bank| ((*bank).to_owned(), "none".to_owned()));
+    let tokens = BANKS
+        .iter()
+        .map(|bank| ((*bank).to_owned(), "none".to_owned()));
     let measured = load.run(&address, &tokens.collect()).await;
     server.abort();
     measured
@@ -127,7 +134,10 @@ async fn long(instructions: u64) -> anyhow::Result<()> {
         ..ServerOptions::default()
     };
     let mut server = Server::start_with(&data, &options)?;
-    println!("  restart, full replay: {:.1} s", started.elapsed().as_secs_f64());
+    println!(
+        "  restart, full replay: {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
     let said = std::fs::read_to_string(&log)?;
     for line in said.lines().filter(|line| line.contains("replayed")) {
         println!("  {}", line.trim());
@@ -137,7 +147,9 @@ async fn long(instructions: u64) -> anyhow::Result<()> {
 }
 
 fn resident_mib(pid: u32) -> anyhow::Result<u64> {
-    let output = Command::new("ps").args(["-o", "rss=", "-p", &pid.to_string()]).output()?;
+    let output = Command::new("ps")
+        .args(["-o", "rss=", "-p", &pid.to_string()])
+        .output()?;
     Ok(String::from_utf8(output.stdout)?.trim().parse::<u64>()? >> 10)
 }
 

@@ -1,0 +1,213 @@
+//! The server's configuration: one TOML file, then `VALUTA_*`, then flags; the later wins.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where the server listens if nothing says otherwise.
+pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7400";
+
+/// What `valuta up` takes. Everything but `--config` may stand in the file too.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct UpArgs {
+    /// TOML file; flags and VALUTA_* go before it
+    #[arg(long, env = "VALUTA_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where the server keeps its data
+    #[arg(long, env = "VALUTA_DATA")]
+    pub data: Option<PathBuf>,
+    /// Address to serve on; port 0 takes a free one [default: 127.0.0.1:7400]
+    #[arg(long, env = "VALUTA_LISTEN")]
+    pub listen: Option<String>,
+    /// Time only from SetTime; fixed at the first start
+    #[arg(long, env = "VALUTA_REHEARSAL")]
+    pub rehearsal: bool,
+    /// PEM file with the server's certificate chain; without TLS only loopback is served
+    #[arg(long, env = "VALUTA_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's key
+    #[arg(long, env = "VALUTA_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Do not answer gRPC reflection (for production)
+    #[arg(long, env = "VALUTA_NO_REFLECTION")]
+    pub no_reflection: bool,
+    /// What to log, as RUST_LOG [default: info]
+    #[arg(long, env = "VALUTA_LOG")]
+    pub log: Option<String>,
+    /// Log lines as JSON
+    #[arg(long, env = "VALUTA_LOG_JSON")]
+    pub log_json: bool,
+    /// Neither read model nor ledger: what intake costs alone is measured so
+    #[arg(long, hide = true)]
+    pub without_followers: bool,
+}
+
+/// The file. Unknown keys are errors: a misspelt limit must not be a silent default.
+#[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<String>,
+    #[serde(default)]
+    rehearsal: bool,
+    reflection: Option<bool>,
+    tls: Option<Tls>,
+    log: Option<String>,
+    #[serde(default)]
+    log_json: bool,
+}
+
+/// Both files, or no TLS.
+#[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    pub rehearsal: bool,
+    pub reflection: bool,
+    pub tls: Option<Tls>,
+    pub log: String,
+    pub log_json: bool,
+    pub without_followers: bool,
+}
+
+/// All that is wrong, each with its key.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(crate) struct ConfigErrors(pub Vec<String>);
+
+impl Config {
+    /// Puts file, environment and flags together; names everything that is wrong at once.
+    pub fn load(args: UpArgs) -> Result<Self, ConfigErrors> {
+        let file = match &args.config {
+            Some(path) => read(path)?,
+            None => File::default(),
+        };
+        merge(args, file)
+    }
+}
+
+fn read(path: &Path) -> Result<File, ConfigErrors> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigErrors(vec![format!("{}: {error}", path.display())]))?;
+    parse(&text).map_err(|error| ConfigErrors(vec![format!("{}: {error}", path.display())]))
+}
+
+fn parse(text: &str) -> Result<File, String> {
+    toml::from_str(text).map_err(|error| error.to_string().trim().replace('\n', "\n  "))
+}
+
+fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
+    let mut errors = Vec::new();
+    let listen = args.listen.or(file.listen);
+    let listen = listen.as_deref().unwrap_or(LISTEN_DEFAULT);
+    let listen = listen.parse::<SocketAddr>().unwrap_or_else(|_| {
+        errors.push(format!(
+            "listen: {listen:?} is not an address and port, such as {LISTEN_DEFAULT}"
+        ));
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    });
+    let data = args.data.or(file.data).unwrap_or_else(|| {
+        errors.push("data: missing; give --data DIR, VALUTA_DATA, or data in the file".to_owned());
+        PathBuf::new()
+    });
+    let tls = match (args.tls_cert, args.tls_key) {
+        (Some(cert), Some(key)) => Some(Tls { cert, key }),
+        (None, None) => file.tls,
+        _ => {
+            errors.push("tls: needs both tls-cert and tls-key".to_owned());
+            None
+        }
+    };
+    for path in tls.iter().flat_map(|tls| [&tls.cert, &tls.key]) {
+        if let Err(error) = std::fs::File::open(path) {
+            errors.push(format!("tls: {}: {error}", path.display()));
+        }
+    }
+    if tls.is_none() && !listen.ip().is_loopback() {
+        errors.push(format!(
+            "listen: {listen} is not loopback, and without TLS only loopback is served"
+        ));
+    }
+    let log = args.log.or(file.log).unwrap_or_else(|| "info".to_owned());
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
+        errors.push(format!("log: {error}"));
+    }
+    if !errors.is_empty() {
+        return Err(ConfigErrors(errors));
+    }
+    Ok(Config {
+        data,
+        listen,
+        rehearsal: args.rehearsal || file.rehearsal,
+        reflection: !args.no_reflection && file.reflection.unwrap_or(true),
+        tls,
+        log,
+        log_json: args.log_json || file.log_json,
+        without_followers: args.without_followers,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file's text, and what is said of it: the data directory, or the errors.
+    fn check(text: &str, expected: &[&str]) {
+        let said = match parse(text) {
+            Err(error) => vec![error],
+            Ok(file) => match merge(UpArgs::default(), file) {
+                Ok(config) => vec![config.data.display().to_string()],
+                Err(ConfigErrors(errors)) => errors,
+            },
+        };
+        assert_eq!(said.len(), expected.len(), "{text}: {said:?}");
+        for (said, expected) in said.iter().zip(expected) {
+            assert!(said.contains(expected), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn every_error_is_named() {
+        check("data = \"d\"", &["d"]);
+        check("", &["data: missing"]);
+        check(
+            "data = \"d\"\nlisten = \"nowhere\"",
+            &["listen: \"nowhere\""],
+        );
+        check(
+            "data = \"d\"\nlisten = \"0.0.0.0:1\"",
+            &["only loopback is served"],
+        );
+        check("listen = \"x\"", &["listen:", "data: missing"]);
+        check("data = \"d\"\nlog = \"valuta=loud\"", &["log:"]);
+        check("dat = \"d\"", &["unknown field `dat`"]);
+        check(
+            "data = \"d\"\n[tls]\ncert = \"c\"",
+            &["missing field `key`"],
+        );
+        check(
+            "data = \"d\"\n[tls]\ncert = \"/no/c\"\nkey = \"/no/k\"",
+            &["/no/c", "/no/k"],
+        );
+    }
+
+    #[test]
+    fn flags_go_before_the_file() {
+        let file = parse("data = \"file\"\nlisten = \"127.0.0.1:1\"").expect("parses");
+        let args = UpArgs {
+            data: Some("flag".into()),
+            ..UpArgs::default()
+        };
+        let config = merge(args, file).expect("merges");
+        assert_eq!(config.data, PathBuf::from("flag"));
+        assert_eq!(config.listen.port(), 1);
+    }
+}

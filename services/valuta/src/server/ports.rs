@@ -1,0 +1,335 @@
+//! The gateway's ports over engine, read model and ledger: names change, nothing else.
+
+use prost::Message as _;
+use settlement_core::command::{Caller, Command, Position, Refusal};
+use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp, Uetr};
+use settlement_core::instruction::Submissions;
+use settlement_core::view::{CommandAnswer, Query, SubmitAnswer};
+use std::sync::Arc;
+use tokio::sync::watch;
+use valuta_engine::Handle;
+use valuta_gateway::ports::{self, EngineError, ReadError};
+use valuta_ledger::LedgerReader;
+use valuta_projector::{self as model, ReadModel, SqliteReadModel, StoreError};
+use valuta_proto::v1;
+use valuta_relay::Receipts;
+
+/// The engine in this process.
+#[derive(Clone)]
+pub(crate) struct EnginePort(pub Handle);
+
+fn engine_error(error: valuta_engine::EngineError) -> EngineError {
+    match error {
+        valuta_engine::EngineError::Unavailable {
+            retry_after_ms,
+            reason,
+        } => EngineError::Unavailable {
+            retry_after_ms,
+            reason,
+        },
+        valuta_engine::EngineError::Stopped => EngineError::Stopped,
+    }
+}
+
+impl ports::Engine for EnginePort {
+    async fn submit(&self, batch: Submissions) -> Result<SubmitAnswer, EngineError> {
+        self.0.submit(batch).await.map_err(engine_error)
+    }
+
+    async fn command(
+        &self,
+        command: Command,
+    ) -> Result<Result<CommandAnswer, Refusal>, EngineError> {
+        self.0.command(command).await.map_err(engine_error)
+    }
+
+    async fn query(
+        &self,
+        query: Query,
+        min_sequence: Sequence,
+    ) -> Result<ports::Answered, EngineError> {
+        let answered = self.0.query(query, min_sequence).await;
+        let answered = answered.map_err(engine_error)?;
+        Ok(ports::Answered {
+            sequence: answered.sequence,
+            time: answered.time,
+            view: answered.view,
+        })
+    }
+
+    async fn content(&self, sequence: Sequence) -> Result<Option<ports::Content>, EngineError> {
+        let content = self.0.content(sequence).await.map_err(engine_error)?;
+        Ok(content.map(|content| ports::Content {
+            bytes: content.bytes,
+            time: content.time,
+        }))
+    }
+
+    fn caller(&self, token_hash: &[u8; 32]) -> Option<Caller> {
+        self.0.caller(token_hash)
+    }
+
+    fn durable(&self) -> watch::Receiver<u64> {
+        self.0.durable()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn rehearsal(&self) -> bool {
+        self.0.rehearsal()
+    }
+}
+
+/// What follows the journal in this process.
+#[derive(Clone)]
+pub(crate) struct ReadsPort(Arc<Reads>);
+
+struct Reads {
+    model: SqliteReadModel,
+    receipts: Receipts,
+    ledger: LedgerReader,
+    projected: watch::Receiver<u64>,
+    anchored: watch::Receiver<u64>,
+}
+
+impl ReadsPort {
+    pub fn new(
+        model: SqliteReadModel,
+        receipts: Receipts,
+        ledger: LedgerReader,
+        projected: watch::Receiver<u64>,
+        anchored: watch::Receiver<u64>,
+    ) -> Self {
+        Self(Arc::new(Reads {
+            model,
+            receipts,
+            ledger,
+            projected,
+            anchored,
+        }))
+    }
+
+    /// Stores block, so they are read on the runtime's blocking threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reads) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let reads = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || read(&reads))
+            .await
+            .unwrap_or_else(|error| Err(failed(error)))
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> ReadError {
+    let error = error.to_string();
+    tracing::error!(error, "a follower cannot be read");
+    ReadError::Failed(error)
+}
+
+impl ports::Reads for ReadsPort {
+    fn projected(&self) -> watch::Receiver<u64> {
+        self.0.projected.clone()
+    }
+
+    fn anchored(&self) -> watch::Receiver<u64> {
+        self.0.anchored.clone()
+    }
+
+    async fn list(
+        &self,
+        filter: ports::ListFilter,
+    ) -> Result<Vec<ports::InstructionRow>, ReadError> {
+        self.read(move |reads| list(&reads.model, &filter).map_err(failed))
+            .await
+    }
+
+    async fn changes(
+        &self,
+        participant: Option<Bic>,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ports::ChangeRow>, ReadError> {
+        self.read(move |reads| {
+            let rows = reads.model.changes(participant, after, limit);
+            Ok(rows
+                .map_err(failed)?
+                .into_iter()
+                .map(|row| ports::ChangeRow {
+                    position: row.position,
+                    answer: row.answer,
+                    time: row.time,
+                })
+                .collect())
+        })
+        .await
+    }
+
+    async fn received(
+        &self,
+        participant: Bic,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ports::ReceivedRow>, ReadError> {
+        self.read(move |reads| {
+            let rows = reads.model.received(participant, after, limit);
+            Ok(rows
+                .map_err(failed)?
+                .into_iter()
+                .map(|row| ports::ReceivedRow {
+                    position: row.position,
+                    row: instruction(row.row),
+                })
+                .collect())
+        })
+        .await
+    }
+
+    async fn batch(&self, number: BatchNumber) -> Result<Option<ports::BatchRow>, ReadError> {
+        self.read(move |reads| {
+            let row = reads.model.batch(number).map_err(failed)?;
+            Ok(row.map(batch))
+        })
+        .await
+    }
+
+    async fn batches(&self, filter: ports::BatchFilter) -> Result<Vec<ports::BatchRow>, ReadError> {
+        self.read(move |reads| {
+            let rows = reads.model.batches(&model::BatchFilter {
+                cycle: filter.cycle,
+                before: filter.before,
+                limit: filter.limit,
+            });
+            Ok(rows.map_err(failed)?.into_iter().map(batch).collect())
+        })
+        .await
+    }
+
+    async fn checkpoint(&self) -> Result<Option<ports::CheckpointRow>, ReadError> {
+        let ledger = &self.0.ledger;
+        Ok(Some(ports::CheckpointRow {
+            checkpoint: ledger.checkpoint().to_string(),
+            policy: ledger.policy().to_owned(),
+        }))
+    }
+
+    async fn receipt(&self, instruction: Sequence) -> Result<Option<ports::ReceiptRow>, ReadError> {
+        self.read(move |reads| {
+            let unit = reads.model.unit(instruction).map_err(failed)?;
+            let Some(unit) = unit else { return Ok(None) };
+            Ok(receipts(reads, unit.batch, &[instruction])?.pop())
+        })
+        .await
+    }
+
+    async fn receipts(
+        &self,
+        participant: Option<Bic>,
+        batch: BatchNumber,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<ports::ReceiptRow>, ReadError> {
+        self.read(move |reads| {
+            let units = reads.model.members(participant, batch, after, limit);
+            let units = units.map_err(failed)?;
+            let instructions: Vec<_> = units.iter().map(|unit| unit.instruction).collect();
+            receipts(reads, batch, &instructions)
+        })
+        .await
+    }
+}
+
+/// A narrow filter may take the model several calls to fill a page.
+fn list(
+    model: &SqliteReadModel,
+    filter: &ports::ListFilter,
+) -> Result<Vec<ports::InstructionRow>, StoreError> {
+    let mut asked = model::ListFilter {
+        participant: filter.participant,
+        status: filter.status.map(status),
+        lane: filter.lane,
+        kind: filter.kind,
+        value_date: filter.value_date,
+        asset: filter.asset,
+        counterparty: filter.counterparty,
+        cycle: filter.cycle,
+        before: filter.before,
+        limit: filter.limit,
+    };
+    let mut rows = Vec::new();
+    loop {
+        asked.limit = filter.limit - rows.len();
+        let page = model.list(&asked)?;
+        rows.extend(page.rows.into_iter().map(instruction));
+        asked.before = page.next;
+        if rows.len() >= filter.limit || page.next.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
+fn status(status: ports::StatusFilter) -> model::StatusFilter {
+    match status {
+        ports::StatusFilter::Member => model::StatusFilter::Member,
+        ports::StatusFilter::Waiting => model::StatusFilter::Waiting,
+        ports::StatusFilter::Irrevocable => model::StatusFilter::Irrevocable,
+        ports::StatusFilter::Settled => model::StatusFilter::Settled,
+        ports::StatusFilter::Rejected => model::StatusFilter::Rejected,
+        ports::StatusFilter::Cancelled => model::StatusFilter::Cancelled,
+    }
+}
+
+fn instruction(row: model::InstructionRow) -> ports::InstructionRow {
+    ports::InstructionRow {
+        answer: row.answer,
+        content: row.content,
+        received: row.received,
+    }
+}
+
+fn batch(row: model::BatchRow) -> ports::BatchRow {
+    ports::BatchRow {
+        number: row.number,
+        cycle: row.cycle,
+        time: row.time,
+        members: row.members,
+        sequence: row.sequence,
+        postings: row
+            .postings
+            .into_iter()
+            .map(|posting| ports::PostingRow {
+                participant: posting.participant,
+                asset: posting.asset,
+                amount: posting.amount,
+            })
+            .collect(),
+        anchor: row.anchor.map(|anchor| ports::AnchorRow {
+            log_index: anchor.log_index,
+            header: anchor.header,
+        }),
+    }
+}
+
+fn receipts(
+    reads: &Reads,
+    batch: BatchNumber,
+    instructions: &[Sequence],
+) -> Result<Vec<ports::ReceiptRow>, ReadError> {
+    let made = reads.receipts.make(batch, instructions).map_err(failed)?;
+    made.unwrap_or_default()
+        .into_iter()
+        .map(|receipt| {
+            let instruction = v1::Instruction::decode(&receipt.content[..]).map_err(failed)?;
+            let uetr = Uetr::parse(instruction.uetr.as_bytes())
+                .ok_or_else(|| failed("a settled instruction without a UETR"))?;
+            Ok(ports::ReceiptRow {
+                sequence: receipt.sequence,
+                uetr,
+                batch: receipt.batch,
+                text: receipt.text,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,336 @@
+//! Starting the parts in order, and stopping them.
+//!
+//! | # | start | stop |
+//! |---|---|---|
+//! | 1 | journal: lock, repair | last |
+//! | 2 | state: replay | - |
+//! | 3 | engine | when the gateway has let go of its callers: finishes and answers what it took |
+//! | 4 | followers: projector, relay | with the journal |
+//! | 5 | gateway, then `listening ADDRESS` | first: open streams end |
+
+use crate::server::config::{Config, ConfigErrors, UpArgs};
+use crate::server::data::{DataDir, write_durably};
+use crate::server::ports::{EnginePort, ReadsPort};
+use anyhow::{Context, anyhow, bail};
+use base64::Engine as _;
+use settlement_core::command::{Action, Caller, Command, Token};
+use settlement_core::ids::Timestamp;
+use settlement_core::instruction::{Digest, ShortText};
+use settlement_core::state::State;
+use sha2::{Digest as _, Sha256};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::watch;
+use valuta_engine::{Clock, Engine, Handle, StopReason, SystemClock};
+use valuta_gateway::{ServeConfig, TlsPem};
+use valuta_journal::{FileJournal, FileJournalOptions, Journal, OpenError};
+use valuta_ledger::{Ledger, LedgerReader, LogKey};
+use valuta_projector::{Anchors, SqliteStore};
+use valuta_relay::{MemberFiles, Receipts, Relay};
+
+/// Connections of the read model: as many calls read at once.
+const READERS: usize = 4;
+
+/// Serves until a signal ends it, or a fault on our side: then it stops rather than lie.
+pub async fn up(args: UpArgs) -> ExitCode {
+    let config = match Config::load(args) {
+        Ok(config) => config,
+        Err(ConfigErrors(errors)) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    start_log(&config);
+    match serve(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(&config.log);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if config.log_json {
+        lines.json().init();
+    } else {
+        lines.with_ansi(false).init();
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .context("metrics")?;
+    let dir = DataDir::open(&config.data, config.rehearsal)?;
+    let (rehearsal, following) = (config.rehearsal, !config.without_followers);
+    let started = tokio::task::spawn_blocking(move || start(&dir, rehearsal, following))
+        .await
+        .context("starting")??;
+    let Parts {
+        engine,
+        handle,
+        reads,
+        followers,
+        stop_followers,
+        first_token,
+    } = started;
+    if let Some(first_token) = first_token {
+        create_operator_token(&handle, first_token).await?;
+    }
+
+    let (stop, stopping) = watch::channel(false);
+    let serve_config = ServeConfig {
+        listen: config.listen,
+        tls: config.tls.as_ref().map(read_tls).transpose()?,
+        reflection: config.reflection,
+        metrics: Arc::new(move || metrics.render()),
+    };
+    let gateway = valuta_gateway::serve(
+        serve_config,
+        EnginePort(handle.clone()),
+        reads,
+        stopping,
+        |address| {
+            println!("listening {address}");
+            tracing::info!(%address, rehearsal, "listening");
+        },
+    );
+    let mut engine_stopped = tokio::task::spawn_blocking(move || engine.join());
+    tokio::pin!(gateway);
+    let served = tokio::select! {
+        served = &mut gateway => served.context("gateway"),
+        reason = &mut engine_stopped => {
+            // A fault: nothing more may be answered. The next start replays what is durable.
+            bail!(stopped(reason.unwrap_or(StopReason::Journal("the engine panicked".to_owned()))))
+        }
+        signal = signal() => {
+            tracing::info!(signal = signal?, "stopping");
+            stop.send_replace(true);
+            gateway.await.context("gateway")
+        }
+    };
+    handle.shut_down();
+    let reason = engine_stopped.await.context("engine")?;
+    stop_followers.store(true, Ordering::Relaxed);
+    for follower in followers {
+        // A follower that failed has said so in the log.
+        let _ = tokio::task::spawn_blocking(move || follower.join()).await;
+    }
+    match reason {
+        StopReason::ShutDown => served,
+        reason => Err(stopped(reason)),
+    }
+}
+
+fn stopped(reason: StopReason) -> anyhow::Error {
+    match reason {
+        StopReason::ShutDown => anyhow!("the engine has shut down"),
+        StopReason::Journal(error) => anyhow!("{error}"),
+        StopReason::ClockJumped(ms) => anyhow!(
+            "the clock jumped ahead by {ms} ms while running: deadlines would pass unseen; check it and start again"
+        ),
+    }
+}
+
+async fn signal() -> anyhow::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+fn read_tls(tls: &crate::server::config::Tls) -> anyhow::Result<TlsPem> {
+    let read = |path: &std::path::Path| {
+        std::fs::read_to_string(path).with_context(|| format!("tls: {}", path.display()))
+    };
+    Ok(TlsPem {
+        certificate: read(&tls.cert)?,
+        key: read(&tls.key)?,
+    })
+}
+
+struct Parts {
+    engine: Engine,
+    handle: Handle,
+    reads: ReadsPort,
+    followers: Vec<JoinHandle<()>>,
+    stop_followers: Arc<AtomicBool>,
+    /// At the first start: the operator's token, already in its file.
+    first_token: Option<Command>,
+}
+
+fn start(dir: &DataDir, rehearsal: bool, following: bool) -> anyhow::Result<Parts> {
+    let (journal, recovery) =
+        FileJournal::create_or_open(&dir.journal(), FileJournalOptions::default())
+            .map_err(|error| explain(error, dir))?;
+    if recovery.torn_bytes > 0 {
+        tracing::warn!(
+            file = %recovery.file.display(),
+            offset = recovery.valid_bytes,
+            torn_bytes = recovery.torn_bytes,
+            "a torn record that nobody was answered for was cut off"
+        );
+    }
+    let started = Instant::now();
+    let mut state = State::new(rehearsal);
+    let replayed = valuta_engine::replay(&mut *journal.reader(None)?, &mut state)
+        .context("replaying the journal")?;
+    tracing::info!(
+        sequence = replayed.sequence,
+        events = replayed.events,
+        milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "replayed"
+    );
+    let first_token = match state.tokens().next() {
+        Some(_) => None,
+        None => Some(first_operator_token(dir, rehearsal, replayed.time)?),
+    };
+
+    let key = LogKey::load_or_create(&dir.ledger_key(), &log_origin(&journal))
+        .context("the ledger's key")?;
+    let ledger = Ledger::open(&dir.ledger(), key).context("ledger")?;
+    let ledger_reader = ledger.reader();
+    let files = MemberFiles::open(&dir.members())?;
+    let store = SqliteStore::open(&dir.read_model()).context("read model")?;
+
+    let (lookup, tail) = (journal.lookup(), journal.watch());
+    let stop = Arc::new(AtomicBool::new(false));
+    let (projected, projected_reader) = watch::channel(0);
+    let (anchored, anchored_reader) = watch::channel(0);
+    let reads = ReadsPort::new(
+        store.read_model(READERS).context("read model")?,
+        Receipts::new(Arc::clone(&lookup), ledger_reader.clone(), files.clone()),
+        ledger_reader.clone(),
+        projected_reader,
+        anchored_reader,
+    );
+
+    let mut followers = Vec::new();
+    if following {
+        let mut anchors = store.anchors().context("read model")?;
+        let relay = Relay::new(journal.reader(None)?, lookup, tail.clone(), ledger, files);
+        let relay_stop = Arc::clone(&stop);
+        followers.push(follower("relay", move || {
+            relay.run(&relay_stop, |batch| {
+                note_anchor(&mut anchors, &ledger_reader, batch);
+                anchored.send_if_modified(|newest| {
+                    let newer = batch > *newest;
+                    *newest = batch.max(*newest);
+                    newer
+                });
+            })
+        })?);
+        let reader = journal.reader(None)?;
+        let projector_stop = Arc::clone(&stop);
+        followers.push(follower("projector", move || {
+            valuta_projector::run(reader, &tail, store, &projector_stop, |sequence| {
+                projected.send_replace(sequence.0);
+            })
+        })?);
+    }
+    let clock: Box<dyn Clock> = Box::new(SystemClock::default());
+    let (engine, handle) = Engine::start(Box::new(journal), state, replayed, clock, rehearsal)?;
+    Ok(Parts {
+        engine,
+        handle,
+        reads,
+        followers,
+        stop_followers: stop,
+        first_token,
+    })
+}
+
+fn explain(error: OpenError, dir: &DataDir) -> anyhow::Error {
+    anyhow!(error).context(format!("journal in {}", dir.journal().display()))
+}
+
+/// A log's name must be one of its own: the journal's nonce is.
+fn log_origin(journal: &FileJournal) -> String {
+    let id: String = journal.id().0[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("valuta.log/{id}")
+}
+
+/// A follower's failure is told, and stops nothing else.
+fn follower<E: std::fmt::Display>(
+    name: &'static str,
+    run: impl FnOnce() -> Result<(), E> + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            if let Err(error) = run() {
+                metrics::counter!("valuta_follower_failures_total", "follower" => name)
+                    .increment(1);
+                tracing::error!(follower = name, "stopped: {error}");
+            }
+        })
+}
+
+/// The read model shows anchors. A rebuilt one is told all of them again, in order, as the relay comes
+/// past; a failure is only logged.
+fn note_anchor(anchors: &mut impl Anchors, ledger: &LedgerReader, batch: u64) {
+    let noted = (|| -> anyhow::Result<()> {
+        if batch > anchors.anchored()? {
+            let anchor = ledger.anchor(batch)?;
+            anchors.set_anchor(batch, anchor.index, &ledger.header(batch)?.text())?;
+        }
+        Ok(())
+    })();
+    if let Err(error) = noted {
+        tracing::warn!(batch, "the read model does not show the anchor: {error:#}");
+    }
+}
+
+/// Written before it is made: a crash in between makes the next start write another.
+fn first_operator_token(dir: &DataDir, rehearsal: bool, now: Timestamp) -> anyhow::Result<Command> {
+    let mut random = [0u8; 32];
+    getrandom::fill(&mut random).map_err(|error| anyhow!("no random bytes: {error}"))?;
+    let text = format!(
+        "vt_{}",
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random)
+    );
+    write_durably(&dir.operator_token(), &format!("{text}\n"), 0o600)?;
+    let hash: [u8; 32] = Sha256::digest(&text).into();
+    let label = ShortText::parse(b"operator").context("the label has its form")?;
+    let created = if rehearsal {
+        now
+    } else {
+        Timestamp(SystemClock::default().wall_ms())
+    };
+    Ok(Command {
+        caller: Caller::Operator,
+        request_id: ShortText::parse(b"first-operator-token").context("the id has its form")?,
+        created,
+        digest: Digest([0; 16]),
+        action: Action::CreateToken(Token {
+            label,
+            hash,
+            caller: Caller::Operator,
+        }),
+    })
+}
+
+async fn create_operator_token(handle: &Handle, command: Command) -> anyhow::Result<()> {
+    handle
+        .command(command)
+        .await?
+        .map_err(|refusal| anyhow!("the first token was refused: {refusal}"))?;
+    tracing::info!("the operator's token is in the data directory's operator.token");
+    Ok(())
+}
