@@ -196,9 +196,10 @@ fn failed(file: &str, source: rusqlite::Error) -> StoreError {
     }
 }
 
-/// Sequences, numbers and offsets as SQL has integers.
+/// Sequences, numbers and offsets as SQL has integers. What is stored is counted from 1, and below
+/// 2^63; what a caller asks for may be beyond, and then is beyond all that is stored.
 fn int(value: u64) -> i64 {
-    i64::try_from(value).expect("counted from 1: below 2^63")
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// Back from [`int`].

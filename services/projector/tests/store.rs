@@ -5,6 +5,7 @@ mod support;
 
 use settlement_core::command::Position;
 use settlement_core::ids::Sequence;
+use settlement_core::view::Status;
 use support::compare::{same_answers, whole_list};
 use support::database::{Database, Sqlite};
 use support::oracle::Oracle;
@@ -168,9 +169,13 @@ fn goes_on_where_a_narrow_list_stopped<D: Database>() {
     let mut rows = Rows::default();
     let sample = oracle.list(&all()).unwrap().rows[0].answer;
     for sequence in 10_000..55_000 {
-        let entry = settlement_core::view::Status::Cancelled;
+        let status = if at_a_bound(sequence) {
+            Status::Settled { batch: 900 }
+        } else {
+            Status::Cancelled
+        };
         let standing = valuta_projector::Standing {
-            status: Some((entry, None)),
+            status: Some((status, None)),
             ..valuta_projector::Standing::default()
         };
         rows.parties.push(valuta_projector::PartyAdded {
@@ -196,12 +201,28 @@ fn goes_on_where_a_narrow_list_stopped<D: Database>() {
             status: Some(valuta_projector::StatusFilter::Settled),
             ..all()
         };
-        let expected = oracle.list(&filter).unwrap().rows;
-        assert!(!expected.is_empty());
         let first = reads.list(&filter).unwrap();
-        assert!(first.rows.is_empty() && first.next.is_some(), "bounded");
-        assert_eq!(whole_list(&reads, &filter).rows, expected);
+        assert!(
+            first.rows.len() < filter.limit && first.next.is_some(),
+            "bounded"
+        );
+        let numbers = |rows: &[valuta_projector::InstructionRow]| -> Vec<u64> {
+            rows.iter().map(|row| row.answer.sequence.0).collect()
+        };
+        let earlier = oracle.list(&filter).unwrap().rows;
+        assert!(!earlier.is_empty());
+        let mut expected: Vec<u64> = (10_000..55_000)
+            .rev()
+            .filter(|at| at_a_bound(*at))
+            .collect();
+        expected.extend(numbers(&earlier));
+        assert_eq!(numbers(&whole_list(&reads, &filter).rows), expected);
     }
+}
+
+/// Where a call may end: the row there must not be lost between two calls.
+fn at_a_bound(sequence: u64) -> bool {
+    sequence.is_multiple_of(5_000)
 }
 
 /// The ledger's side gets its turn between two transactions, however busy the projector is.
