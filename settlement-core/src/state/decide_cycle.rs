@@ -57,10 +57,10 @@ impl State {
             return Err(Refusal::WrongState("there is no scheme yet".to_owned()));
         }
         if !fx::calendar::is_business_day(name.value_date.naive()) {
-            return Err(invalid("cycle.value_date", "is no business day"));
+            return Err(invalid("cycle", "the value date is no business day"));
         }
         if name.value_date < now.date() {
-            return Err(invalid("cycle.value_date", "is in the past"));
+            return Err(invalid("cycle", "the value date is in the past"));
         }
         let of = |number| CycleName {
             value_date: name.value_date,
@@ -69,7 +69,7 @@ impl State {
         let last = self.cycle_numbers.range(of(0)..=of(u16::MAX)).next_back();
         let next = last.map_or(1, |(last, _)| u32::from(last.number) + 1);
         if u32::from(name.number) != next {
-            return Err(invalid("cycle.number", format!("the next is {next}")));
+            return Err(invalid("cycle", format!("the next number is {next}")));
         }
         Ok(())
     }

@@ -397,15 +397,9 @@ impl State {
     pub(super) fn decide_match(&self, id: EntryId, now: Timestamp) -> Option<Event> {
         let side = self.unmatched.get(id)?;
         let sender = self.identities.identity(id).instructing;
-        let other = self
-            .unmatched
-            .of(side.trade)
-            .iter()
-            .copied()
-            .find(|&other| {
-                self.identities.identity(other).instructing != sender
-                    && self.unmatched.get(other).is_some_and(|other| !other.held)
-            })?;
+        // None of them is held: a suspended bank's trade would not have come this far.
+        let mut others = self.unmatched.of(side.trade).iter().copied();
+        let other = others.find(|&other| self.identities.identity(other).instructing != sender)?;
         // Neither bank's own payments may be overtaken by what it ranked below them.
         let priority = side.priority.max(self.unmatched.get(other)?.priority);
         let entry = match side.lane {

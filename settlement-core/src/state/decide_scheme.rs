@@ -284,10 +284,7 @@ fn check_cut_offs(cut_offs: &CutOffs) -> Result<(), Refusal> {
         ..
     } = *cut_offs;
     if completion_minutes >= DAY_MINUTES {
-        return Err(invalid(
-            "scheme.cut_offs.completion_minutes",
-            "is not below 1440",
-        ));
+        return Err(invalid("scheme.cut_offs.completion", "is not below 1440"));
     }
     if close_minutes > pay_in_minutes || pay_in_minutes > completion_minutes {
         return Err(invalid(

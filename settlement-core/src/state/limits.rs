@@ -88,8 +88,8 @@ impl Usage {
         sum().unwrap_or(0)
     }
 
-    /// Adds to what an account has paid. Dates before `today` are forgotten: no instruction of
-    /// theirs can be accepted any more.
+    /// Adds to what an account has paid. Dates before `today` are forgotten: no instruction of theirs
+    /// can be accepted any more, so what is given back to them does no harm.
     #[inline]
     pub(crate) fn add(
         &mut self,
@@ -99,9 +99,6 @@ impl Usage {
         counterparty: ParticipantId,
         amount: i128,
     ) {
-        if date < today {
-            return;
-        }
         if self
             .dates
             .first_key_value()

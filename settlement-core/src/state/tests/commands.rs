@@ -241,7 +241,7 @@ fn refuses_schemes_that_cannot_be() {
         ),
         (
             change(&|scheme| scheme.cut_offs.as_mut().unwrap().completion_minutes = 1440),
-            "scheme.cut_offs.completion_minutes: is not below 1440",
+            "scheme.cut_offs.completion: is not below 1440",
         ),
     ] {
         assert_eq!(refused(World::new().operate(bad)), expected);

@@ -436,9 +436,12 @@ fn each_step_is_idempotent_and_in_order() {
         number,
     };
     for (bad, expected) in [
-        (cycle(2), "cycle.number: the next is 1"),
-        (on("2026-11-21", 1), "cycle.value_date: is no business day"),
-        (on("2026-11-19", 1), "cycle.value_date: is in the past"),
+        (cycle(2), "cycle: the next number is 1"),
+        (
+            on("2026-11-21", 1),
+            "cycle: the value date is no business day",
+        ),
+        (on("2026-11-19", 1), "cycle: the value date is in the past"),
     ] {
         assert_eq!(refused(&mut world, open_action(bad)), expected);
     }
@@ -575,5 +578,47 @@ fn what_a_fund_held_at_the_close_is_not_paid_twice() {
     world.money("pay-in A 0.01 USD 1");
     assert_eq!(world.run(), 1);
     assert_eq!(world.balance("B", "USD"), (100_00, 0));
+    world.finish();
+}
+
+#[test]
+fn a_completed_cycle_frees_funds_for_those_who_wait() {
+    let mut world = World::with_cycle();
+    world.money("pay-in A 5.00 USD 1");
+    let waits = world.submit("A -> B 5.00 USD").sequence;
+    for action in [
+        Action::CloseCycle(cycle(1)),
+        Action::NetCycle(cycle(1)),
+        Action::SettleCycle(cycle(1)),
+    ] {
+        assert_eq!(world.status(waits), "liquidity");
+        world.at(2).operate(action).unwrap();
+    }
+    assert_eq!(world.status(waits), "settled 1");
+    world.finish();
+}
+
+#[test]
+fn what_does_not_fit_the_next_cycle_does_not_roll_over() {
+    let mut world = World::with_cycle();
+    let later = Action::OpenCycle {
+        cycle: cycle(2),
+        cut_off: Some(Timestamp(MORNING.0 + 6 * HOUR_MS)),
+        pay_in_deadline: Some(Timestamp(MORNING.0 + 7 * HOUR_MS)),
+        completion_deadline: Some(Timestamp(MORNING.0 + 8 * HOUR_MS)),
+    };
+    world.operate(later).unwrap();
+    let pay = "A -> B 9999999999999999.99 USD, net";
+    let rolled = [pay, pay, pay].map(|line| world.submit(line).sequence);
+    world.at(2).operate(Action::CloseCycle(cycle(1))).unwrap();
+    world.operate(Action::NetCycle(cycle(1))).unwrap();
+    // Four of these are the most that a cycle's account may owe.
+    for _ in 0..2 {
+        assert_eq!(world.send(pay), "member 2");
+    }
+    world.at(4).run();
+    settle(&mut world).unwrap();
+    let statuses = rolled.map(|sequence| world.status(sequence));
+    assert_eq!(statuses, ["member 2", "member 2", "AM12 BalanceTooLarge"]);
     world.finish();
 }

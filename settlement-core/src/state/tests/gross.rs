@@ -240,3 +240,27 @@ fn a_batch_number_given_is_kept() {
     world.tick();
     world.finish();
 }
+
+#[test]
+fn what_one_input_releases_settles_in_order() {
+    let mut world = World::new();
+    let lines = [
+        "B -> D 1.00 USD",
+        "C -> D 1.00 USD, urgent",
+        "D -> B 1.00 EUR, high",
+    ];
+    let waits = lines.map(|line| world.submit(line).sequence);
+    world.money("deposit A 9.00 USD");
+    world.money("deposit A 9.00 EUR");
+    world.send("A -> B 1.00 USD + A -> C 1.00 USD + A -> D 1.00 EUR");
+    let (_, _, events) = world.journal.last().unwrap();
+    let settled: Vec<Sequence> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Settled { unit } => Some(*unit),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(settled, [waits[1], waits[2], waits[0]]);
+    world.finish();
+}

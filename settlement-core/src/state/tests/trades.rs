@@ -152,3 +152,42 @@ fn each_side_counts_towards_its_own_cap() {
     assert_eq!(world.send("A -> B 10.00 USD"), "liquidity");
     world.finish();
 }
+
+#[test]
+fn a_side_uses_no_cap_of_the_other() {
+    let mut world = World::new();
+    for (bank, other, asset) in [("A", "B", "USD"), ("B", "A", "EUR")] {
+        let line = LimitLine {
+            participant: bic(bank),
+            asset: code(asset),
+            counterparty: Some(bic(other)),
+            amount: Some(10_00),
+        };
+        world.operate(Action::SetLimit(line)).unwrap();
+    }
+    let trade = "A -> B 10.00 USD + B -> A 10.00 EUR, trade=T";
+    assert_eq!(world.send(trade), "unmatched");
+    assert_eq!(world.send(&format!("{trade}, by=B")), "liquidity");
+    // Together they have used both.
+    assert_eq!(world.send("A -> B 0.01 USD"), "AM14 AboveBilateralCap");
+    assert_eq!(world.send("B -> A 0.01 EUR"), "AM14 AboveBilateralCap");
+    world.finish();
+}
+
+#[test]
+fn a_trade_has_the_lower_priority_of_its_sides() {
+    let mut world = World::new();
+    world.money("deposit A 5.00 USD");
+    world.money("deposit B 5.00 EUR");
+    assert_eq!(world.send("A -> C 6.00 USD"), "liquidity");
+    let trade = "A -> B 1.00 USD + B -> A 1.00 EUR, trade=T";
+    assert_eq!(world.send(&format!("{trade}, urgent")), "unmatched");
+    // A's earlier payment is not overtaken by a trade that B ranks as it.
+    assert_eq!(world.send(&format!("{trade}, by=B")), "order");
+    assert_eq!(world.send(&format!("{trade}, urgent, id=5")), "unmatched");
+    assert_eq!(
+        world.send(&format!("{trade}, urgent, by=B, id=6")),
+        "settled 1"
+    );
+    world.finish();
+}
