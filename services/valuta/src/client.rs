@@ -2,6 +2,7 @@
 
 use crate::output::Format;
 use clap::Args;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -18,6 +19,11 @@ const MESSAGE_BYTES_MAX: usize = 64 << 20;
 const WINDOW_BYTES: u32 = 4 << 20;
 /// Where Debian keeps what the machine trusts; `SSL_CERT_FILE` names another file.
 const SYSTEM_CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// One line on stderr; that nobody may be reading any more.
+pub fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// Options of every command that talks to a server.
 #[derive(Args, Clone)]
@@ -74,7 +80,7 @@ impl CliError {
 
     /// One line on stderr.
     pub fn report(&self) {
-        eprintln!("error: {self}");
+        note(&format!("error: {self}"));
     }
 
     /// A file that cannot be read or written.

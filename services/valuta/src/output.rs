@@ -151,6 +151,36 @@ impl Section {
         }
     }
 
+    /// One line of a watch: its columns cannot wait for the rows to come, so they have fixed widths.
+    fn padded(&self, cells: impl Iterator<Item = String>) -> String {
+        let cells = self
+            .columns
+            .iter()
+            .zip(cells)
+            .map(|(column, cell)| match *column {
+                "uetr" => format!("{cell:<36}"),
+                "amount" => format!("{cell:>20}"),
+                "time" => format!("{cell:<24}"),
+                _ => format!("{cell:<width$}", width = title(column).len().max(10)),
+            });
+        let line: Vec<String> = cells.collect();
+        line.join("  ").trim_end().to_owned()
+    }
+
+    /// Only these columns, in this order.
+    #[must_use]
+    pub fn only(mut self, wanted: &[&'static str]) -> Self {
+        let places: Vec<usize> = wanted
+            .iter()
+            .filter_map(|wanted| self.columns.iter().position(|column| column == wanted))
+            .collect();
+        self.columns = places.iter().map(|&at| self.columns[at]).collect();
+        for row in &mut self.rows {
+            *row = places.iter().map(|&at| row[at].clone()).collect();
+        }
+        self
+    }
+
     fn csv(&self, out: &mut impl Write, with_header: bool) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(out);
         if with_header {
@@ -194,18 +224,22 @@ pub fn print(format: Format, sections: &[Section]) {
     emit(|out| write(out, format, sections));
 }
 
+/// Prints a text as it is.
+pub fn print_text(text: &str) {
+    emit(|out| out.write_all(text.as_bytes()));
+}
+
 /// Prints one section of a watch: JSON as lines, and a CSV or table header only where `is_first`.
 pub fn print_next(format: Format, section: &Section, is_first: bool) {
     emit(|out| match format {
         Format::Csv => section.csv(out, is_first),
         Format::Table => {
             if is_first {
-                let titles: Vec<String> = section.columns.iter().map(|key| title(key)).collect();
-                writeln!(out, "{}", titles.join("  "))?;
+                let titles = section.columns.iter().map(|key| title(key));
+                writeln!(out, "{}", section.padded(titles))?;
             }
             for row in &section.rows {
-                let cells: Vec<String> = row.iter().map(Cell::shown).collect();
-                writeln!(out, "{}", cells.join("  ").trim_end())?;
+                writeln!(out, "{}", section.padded(row.iter().map(Cell::shown)))?;
             }
             Ok(())
         }

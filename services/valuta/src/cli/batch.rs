@@ -2,7 +2,7 @@
 
 use super::text::{self, present};
 use crate::client::{CliError, Connection};
-use crate::output::{Cell, Format, Section, print};
+use crate::output::{Cell, Format, Section, print, print_text};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use valuta_proto::v1;
@@ -148,7 +148,7 @@ fn show(batch: &v1::Batch, format: Format) {
     ];
     print(format, &sections);
     if format == Format::Table && batch.anchored {
-        println!("\nlog entry\n{}", batch.header.trim_end());
+        print_text(&format!("\nlog entry\n{}\n", batch.header.trim_end()));
     }
 }
 
@@ -174,7 +174,7 @@ pub async fn receipt(
         std::fs::write(path, checkpoint.policy).map_err(|error| CliError::file(path, &error))?;
     }
     let Some(path) = &args.out else {
-        print!("{}", answer.receipt);
+        print_text(&answer.receipt);
         return Ok(());
     };
     std::fs::write(path, &answer.receipt).map_err(|error| CliError::file(path, &error))?;

@@ -114,7 +114,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
     // These two need no server.
     let command = match command {
         Command::Scheme(scheme::SchemeCommand::Sample) => {
-            print!("{}", crate::scheme_file::SAMPLE);
+            crate::output::print_text(crate::scheme_file::SAMPLE);
             return Ok(());
         }
         Command::Verify(args) => return verify::verify(&args, format),

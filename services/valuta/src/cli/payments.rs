@@ -2,7 +2,7 @@
 
 use super::request_id::RequestId;
 use super::text::{self, present};
-use crate::client::{CliError, Connection};
+use crate::client::{CliError, Connection, note};
 use crate::output::{Cell, Format, Section, print};
 use clap::Args;
 use valuta_proto::v1;
@@ -162,16 +162,12 @@ const TABLE_COLUMNS: [&str; 11] = [
 /// Instructions as rows.
 pub fn view_rows(views: &[v1::InstructionView], format: Format) -> Section {
     let columns = [&STATUS_COLUMNS[..], &CONTENT_COLUMNS[..]].concat();
-    let rows = views.iter().map(view_cells);
-    if format != Format::Table {
-        return Section::rows("instructions", &columns, rows.collect());
+    let rows = views.iter().map(view_cells).collect();
+    let section = Section::rows("instructions", &columns, rows);
+    match format {
+        Format::Table => section.only(&TABLE_COLUMNS),
+        Format::Json | Format::Csv => section,
     }
-    let places: Vec<usize> = TABLE_COLUMNS
-        .iter()
-        .filter_map(|wanted| columns.iter().position(|column| column == wanted))
-        .collect();
-    let rows = rows.map(|row| places.iter().map(|&at| row[at].clone()).collect());
-    Section::rows("instructions", &TABLE_COLUMNS, rows.collect())
 }
 
 /// Runs `get`; an unknown UETR is exit code 1.
@@ -276,7 +272,10 @@ pub async fn list(args: ListArgs, connection: &Connection, format: Format) -> Re
     print(format, &[view_rows(&views, format)]);
     // Not part of the rows, and only news where it matters.
     if let Some(state) = read_model.filter(|state| state.behind > 0) {
-        eprintln!("note: the read model is {} sequences behind", state.behind);
+        let behind = state.behind;
+        note(&format!(
+            "note: the read model is {behind} sequences behind"
+        ));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::request_id::RequestId;
 use super::text;
 use crate::client::{CliError, Connection};
-use crate::output::{Cell, Format, Section, print};
+use crate::output::{Cell, Format, Section, print, print_text};
 use crate::scheme_file;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ pub async fn scheme(
     format: Format,
 ) -> Result<(), CliError> {
     match command {
-        SchemeCommand::Sample => print!("{}", scheme_file::SAMPLE),
+        SchemeCommand::Sample => print_text(scheme_file::SAMPLE),
         SchemeCommand::Apply { file, request_id } => {
             let content =
                 std::fs::read_to_string(&file).map_err(|error| CliError::file(&file, &error))?;

@@ -5,7 +5,7 @@
 
 use super::instruction_file::{self, Draft, LineError};
 use super::text;
-use crate::client::{CliError, Connection};
+use crate::client::{CliError, Connection, note};
 use crate::output::{Cell, Format, Section, print};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -72,7 +72,7 @@ fn read(path: &Path) -> Result<Vec<Draft>, CliError> {
         return Ok(drafts);
     }
     for LineError { line, reason } in errors.iter().take(ERRORS_SHOWN_MAX) {
-        eprintln!("{}: line {line}: {reason}", path.display());
+        note(&format!("{}: line {line}: {reason}", path.display()));
     }
     Err(CliError::Refused(format!(
         "{} of {} lines cannot be sent; nothing was (MALFORMED)",

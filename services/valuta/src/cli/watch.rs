@@ -63,7 +63,7 @@ pub async fn watch(
         row.extend(status_cells(&change.status.unwrap_or_default()));
         print_next(
             format,
-            &Section::rows("changes", &columns, vec![row]),
+            &compact(format, Section::rows("changes", &columns, vec![row])),
             count == 0,
         );
         seen = change.resume_token;
@@ -71,6 +71,30 @@ pub async fn watch(
         if count == args.limit {
             return Ok(());
         }
+    }
+}
+
+/// What people look at in a table; JSON and CSV have every column.
+const TABLE_COLUMNS: [&str; 13] = [
+    "resume_token",
+    "position",
+    "time",
+    "uetr",
+    "kind",
+    "status",
+    "waiting_reason",
+    "code",
+    "cycle",
+    "debtor",
+    "creditor",
+    "asset",
+    "amount",
+];
+
+fn compact(format: Format, section: Section) -> Section {
+    match format {
+        Format::Table => section.only(&TABLE_COLUMNS),
+        Format::Json | Format::Csv => section,
     }
 }
 
@@ -111,7 +135,7 @@ pub async fn receive(
         row.extend(view_cells(&next.instruction.unwrap_or_default()));
         print_next(
             format,
-            &Section::rows("received", &columns, vec![row]),
+            &compact(format, Section::rows("received", &columns, vec![row])),
             count == 0,
         );
         seen = next.position;

@@ -1,11 +1,13 @@
 //! Scene 4, the day's cycle: its nets, the bank that pays late, and that everything settles in the end.
 
 use super::instruction::Purpose;
+use super::receive;
 use super::session::Step;
 use super::stage::count;
 use super::world::{DAY_CYCLE, clock};
 use super::*;
 use crate::cli::percent;
+use std::collections::BTreeMap;
 use valuta_proto::v1::{self, CycleState, MovementKind};
 
 /// Pays in after the deadline; another bank does if this one owes nothing.
@@ -58,6 +60,9 @@ impl Demo {
         self.pay_out(DAY_CYCLE).await?;
         self.check_balances("all 120 balances are exact after the pay-outs")
             .await?;
+        let expected = receive::of_cycle(&self.plan);
+        let received = self.receive_in_background(expected).await;
+        self.check_received(received, expected)?;
         self.session.set_time(clock::EVENING).await
     }
 
@@ -89,7 +94,7 @@ impl Demo {
         let widths = [-8, 22, 20, 11, 8];
         self.stage.row(
             &widths,
-            &["currency", "gross", "pay-ins", "efficiency", "pay-ins"],
+            &["currency", "gross", "pay-ins", "efficiency", "payers"],
         );
         for total in &cycle.totals {
             let due = cycle
@@ -208,41 +213,73 @@ impl Demo {
                 )
             },
         )?;
-        let request = v1::ListUnsettledRequest {
-            cycle: cycle.name.clone(),
+        let unsettled = self.unsettled(&cycle.name).await?;
+        // A matched trade is one unit, and two instructions.
+        let sides = |unsettled: &v1::Unsettled| {
+            let status = unsettled.status.as_ref();
+            1 + u64::from(status.is_some_and(|status| status.matched_with != 0))
+        };
+        let explained: u64 = unsettled.iter().map(sides).sum();
+        let name = "the server says of each by which test, and where";
+        self.stage
+            .check(name, explained == cycle.left_behind, || count(explained))?;
+        self.show_binding(&unsettled);
+        let of_late =
+            |unsettled: &&v1::Unsettled| is_floor(unsettled) && unsettled.participant == late;
+        let binding = unsettled.iter().find(of_late);
+        let name = format!("an account of {late} binds");
+        self.stage
+            .check(&name, binding.is_some(), || "none does".to_owned())?;
+        let others = unsettled.iter().take(UNSETTLED_SHOWN);
+        self.show_unsettled(binding.into_iter().chain(others).map(|unsettled| {
+            let status = unsettled.status.as_ref();
+            let sequence = status.map_or(0, |status| status.sequence);
+            (format!("#{sequence}"), unsettled)
+        }));
+        Ok(())
+    }
+
+    /// Every member that the last run left behind.
+    async fn unsettled(&self, cycle: &str) -> Result<Vec<v1::Unsettled>, CliError> {
+        let mut request = v1::ListUnsettledRequest {
+            cycle: cycle.to_owned(),
             page_size: 1_000,
             ..Default::default()
         };
-        let page = self
-            .session
-            .treasury
-            .settlement()
-            .list_unsettled(request)
-            .await?
-            .into_inner();
-        let binding = page
-            .unsettled
+        let mut settlement = self.session.treasury.settlement();
+        let mut unsettled = Vec::new();
+        loop {
+            let page = settlement
+                .list_unsettled(request.clone())
+                .await?
+                .into_inner();
+            unsettled.extend(page.unsettled);
+            if page.next_page_token.is_empty() {
+                return Ok(unsettled);
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// How many members each bank's accounts bind. Others bind than the late one: what they were to
+    /// receive is left behind too.
+    fn show_binding(&self, unsettled: &[v1::Unsettled]) {
+        let mut floors: BTreeMap<&str, u64> = BTreeMap::new();
+        for unsettled in unsettled.iter().filter(|unsettled| is_floor(unsettled)) {
+            *floors.entry(&unsettled.participant).or_default() += 1;
+        }
+        let behind = unsettled.len() as u64 - floors.values().sum::<u64>();
+        let mut floors: Vec<_> = floors.into_iter().collect();
+        floors.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+        let words = floors
             .iter()
-            .find(|unsettled| unsettled.test == "floor");
-        let is_late = binding.is_some_and(|unsettled| unsettled.participant == late);
-        self.stage.check(
-            &format!("the first binding account is one of {late}"),
-            is_late,
-            || format!("{binding:?}"),
-        )?;
-        self.show_unsettled(
-            page.unsettled
-                .iter()
-                .take(UNSETTLED_SHOWN)
-                .map(|unsettled| {
-                    let sequence = unsettled
-                        .status
-                        .as_ref()
-                        .map_or(0, |status| status.sequence);
-                    (format!("#{sequence}"), unsettled)
-                }),
-        );
-        Ok(())
+            .map(|(bank, number)| format!("{bank} {}", count(*number)));
+        let words: Vec<String> = words.collect();
+        for (at, words) in words.chunks(BANKS / 2).enumerate() {
+            let label = if at == 0 { "short of funds at" } else { "" };
+            self.stage.fact(label, &words.join("  "));
+        }
+        self.stage.fact("in order behind those", &count(behind));
     }
 
     /// Who is left behind, by which test, and what is missing.
@@ -302,6 +339,10 @@ impl Demo {
                 )
             })
     }
+}
+
+fn is_floor(unsettled: &v1::Unsettled) -> bool {
+    unsettled.test == "floor"
 }
 
 fn is_zero(amount: &str) -> bool {

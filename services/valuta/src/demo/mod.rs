@@ -29,8 +29,9 @@ mod stream;
 mod summary;
 mod traffic;
 mod world;
+mod wrong;
 
-use crate::client::CliError;
+use crate::client::{CliError, note};
 use child::Server;
 use clap::Args;
 use home::Home;
@@ -110,10 +111,8 @@ pub async fn run(args: DemoArgs) -> Result<(), CliError> {
     let played = demo.play().await;
     if played.is_err() {
         demo.home.keep();
-        eprintln!(
-            "note: data and log are kept in {}",
-            demo.home.root().display()
-        );
+        let root = demo.home.root().display().to_string();
+        note(&format!("note: data and log are kept in {root}"));
     }
     played?;
     demo.server.stop().await

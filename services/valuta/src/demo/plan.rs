@@ -20,8 +20,6 @@ pub const INSTRUCTIONS_MIN: usize = 600;
 pub const TIGHT_BANK: &str = "GGGGCATT";
 /// See [`TIGHT_BANK`].
 pub const TIGHT_ASSET: &str = "CAD";
-/// The first instruction of the tight account: all that follow on it wait behind.
-const TIGHT_AMOUNT: i64 = 12_000_000_000;
 /// Largest ordinary amount in euro cents.
 const AMOUNT_CENTS_MAX: u64 = 5_000_000;
 /// Largest side of a trade in euro cents.
@@ -144,10 +142,10 @@ fn flows<'a>(planned: impl Iterator<Item = &'a Planned>) -> (Amounts, Amounts) {
     (out, into)
 }
 
-struct Maker<'a> {
-    world: &'a World,
-    random: Random,
-    number: u32,
+pub(super) struct Maker<'a> {
+    pub(super) world: &'a World,
+    pub(super) random: Random,
+    pub(super) number: u32,
     quotes: Vec<Quote>,
 }
 
@@ -211,7 +209,7 @@ impl Maker<'_> {
         }
     }
 
-    fn payment(&mut self, bank: usize, purpose: Purpose) -> Planned {
+    pub(super) fn payment(&mut self, bank: usize, purpose: Purpose) -> Planned {
         let creditor = self.random.index_but(BANKS, bank);
         let asset = self.random.index(ASSETS);
         let minor = self.minor(asset, AMOUNT_CENTS_MAX);
@@ -326,70 +324,6 @@ impl Maker<'_> {
             let payload = Payload::TradeSide { trade, is_first };
             self.plan(bank, Purpose::JoinsCycle, payload, legs)
         })
-    }
-
-    /// Turns the stream's first gross payment into the one that the tight account cannot pay.
-    fn add_tight(&mut self, stream: &mut [Planned]) {
-        let asset = self.world.asset(TIGHT_ASSET);
-        let is_plain = |planned: &Planned| {
-            planned.purpose == Purpose::Settles && planned.payload == Payload::Payment
-        };
-        let Some(at) = stream.iter().position(is_plain) else {
-            return;
-        };
-        if let Some(leg) = &mut stream[at].legs[0] {
-            *leg = Leg {
-                asset,
-                minor: TIGHT_AMOUNT,
-                ..*leg
-            };
-        }
-        stream[..=at].rotate_right(1);
-    }
-
-    /// One wrong instruction of each kind, at the bank whose turn it is.
-    fn add_wrong(&mut self, streams: &mut [Vec<Planned>], number: usize) {
-        let mut turn = (4 * number..).map(|turn| turn % BANKS);
-        let mut next_bank = || turn.next().expect("endless");
-        for fault in [
-            Fault::UnknownCreditor,
-            Fault::YenWithDecimals,
-            Fault::OverLimit,
-        ] {
-            let bank = next_bank();
-            let mut planned = self.payment(bank, Purpose::Refused(fault.code()));
-            if let Some(leg) = &mut planned.legs[0] {
-                match fault {
-                    Fault::YenWithDecimals => leg.asset = self.world.asset("JPY"),
-                    // Far above every limit of the sample.
-                    Fault::OverLimit => leg.minor = 1_000_000_000_000,
-                    Fault::UnknownCreditor | Fault::OtherContent | Fault::PastCutOff => {}
-                }
-            }
-            planned.fault = Some(fault);
-            let at = self.random.index(streams[bank].len() + 1);
-            streams[bank].insert(at, planned);
-        }
-        let bank = next_bank();
-        self.add_other_content(&mut streams[bank]);
-    }
-
-    /// An earlier payment's identity with another amount.
-    fn add_other_content(&mut self, stream: &mut Vec<Planned>) {
-        let plain: Vec<usize> = (0..stream.len())
-            .filter(|&at| stream[at].payload == Payload::Payment && stream[at].fault.is_none())
-            .collect();
-        let at = plain[self.random.index(plain.len())];
-        let mut planned = stream[at].clone();
-        self.number += 1;
-        planned.number = self.number;
-        planned.fault = Some(Fault::OtherContent);
-        planned.purpose = Purpose::Refused(Fault::OtherContent.code());
-        if let Some(leg) = &mut planned.legs[0] {
-            leg.minor += 1;
-        }
-        let later = at + 1 + self.random.index(stream.len() - at);
-        stream.insert(later, planned);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Credited banks: each reads its stream of settled instructions to where it must end, and acknowledges.
 
-use super::instruction::{Payload, Planned};
+use super::instruction::{Payload, Planned, Purpose};
 use super::plan::Plan;
 use super::world::{ASSETS, BANKS, World};
 use crate::cli::text::present;
@@ -46,6 +46,14 @@ pub fn of_morning(plan: &Plan) -> [Credits; BANKS] {
     expected(settling(&plan.morning))
 }
 
+/// The payments that settle in the day's cycle.
+pub fn of_cycle(plan: &Plan) -> [Credits; BANKS] {
+    expected(
+        plan.all()
+            .filter(|planned| planned.purpose == Purpose::JoinsCycle),
+    )
+}
+
 /// Everything that settles gross in the afternoon.
 pub fn of_afternoon(plan: &Plan) -> [Credits; BANKS] {
     expected(settling(&plan.afternoon))
@@ -55,7 +63,7 @@ fn settling(streams: &[Vec<Planned>]) -> impl Iterator<Item = &Planned> {
     streams
         .iter()
         .flatten()
-        .filter(|planned| planned.purpose == super::instruction::Purpose::Settles)
+        .filter(|planned| planned.purpose == Purpose::Settles)
 }
 
 /// Receives until `expected` is there, then acknowledges: the next call starts after it.

@@ -5,11 +5,16 @@
 
 use crate::client::CliError;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Columns of a table line: right-aligned ones have a width above 0, left-aligned ones below.
 type Widths<'a> = &'a [i32];
+
+/// A demo goes on and ends its server even if nobody reads any more.
+fn line(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
 
 /// The stage.
 pub struct Stage {
@@ -42,27 +47,27 @@ impl Stage {
     pub fn scene(&mut self, title: &str) {
         self.scene += 1;
         let head = format!("{}. {title}", self.scene);
-        println!("\n{head}\n{}", "-".repeat(head.len()));
+        line(format_args!("\n{head}\n{}", "-".repeat(head.len())));
     }
 
     /// A heading without a number.
     pub fn heading(&self, title: &str) {
-        println!("\n{title}\n{}", "=".repeat(title.len()));
+        line(format_args!("\n{title}\n{}", "=".repeat(title.len())));
     }
 
     /// One line.
-    pub fn say(&self, line: &str) {
-        println!("  {line}");
+    pub fn say(&self, text: &str) {
+        line(format_args!("{}", format!("  {text}").trim_end()));
     }
 
     /// A label and its value.
     pub fn fact(&self, label: &str, value: &str) {
-        println!("  {label:<30} {value}");
+        line(format_args!("  {label:<30} {value}"));
     }
 
     /// One line of a table.
     pub fn row(&self, widths: Widths<'_>, cells: &[&str]) {
-        let mut line = String::from("   ");
+        let mut row = String::from("   ");
         for (width, cell) in widths.iter().zip(cells) {
             let size = width.unsigned_abs() as usize;
             let cell = if *width < 0 {
@@ -70,9 +75,9 @@ impl Stage {
             } else {
                 format!(" {cell:>size$}")
             };
-            line.push_str(&cell);
+            row.push_str(&cell);
         }
-        println!("{}", line.trim_end());
+        line(format_args!("{}", row.trim_end()));
     }
 
     /// Something that must hold; said aloud.
@@ -86,7 +91,7 @@ impl Stage {
         found: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
         self.check_quietly(name, holds, found)?;
-        println!("  [ok] {name}");
+        line(format_args!("  [ok] {name}"));
         Ok(())
     }
 
@@ -101,7 +106,7 @@ impl Stage {
         found: impl FnOnce() -> String,
     ) -> Result<(), CliError> {
         if !holds {
-            println!("  [FAILED] {name}");
+            line(format_args!("  [FAILED] {name}"));
             return Err(CliError::Refused(format!(
                 "check failed: {name}: {}",
                 found()
@@ -146,7 +151,12 @@ impl Meter {
                 let quarters = done * 4 / self.total.max(1);
                 if quarters > self.quarters {
                     self.quarters = quarters;
-                    println!("  {} {} of {}", self.label, count(done), count(self.total));
+                    line(format_args!(
+                        "  {} {} of {}",
+                        self.label,
+                        count(done),
+                        count(self.total)
+                    ));
                 }
             }
         }

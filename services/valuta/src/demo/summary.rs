@@ -32,7 +32,7 @@ impl Demo {
             ),
         );
         stage.fact(
-            "in doubt at the power cut",
+            "unanswered at the power cut",
             &format!("{}, each settled once", count(self.figures.unanswered)),
         );
         let base = &cycle.base_asset;
