@@ -22,17 +22,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use valuta_engine::{Clock, Engine, Handle, StopReason, SystemClock};
 use valuta_gateway::{ServeConfig, TlsPem};
-use valuta_journal::{FileJournal, FileJournalOptions, Journal, OpenError};
+use valuta_journal::{FileJournal, FileJournalOptions, FileReader, Journal, OpenError, Tail};
 use valuta_ledger::{Ledger, LedgerReader, LogKey};
-use valuta_projector::{Anchors, SqliteStore};
+use valuta_projector::{Anchors, ProjectError, SqliteStore};
 use valuta_relay::{MemberFiles, Receipts, Relay};
 
 /// Connections of the read model: as many calls read at once.
 const READERS: usize = 4;
+
+/// How long after a failure the read model's store is opened anew; each time twice as long.
+const RETRY_AFTER_MIN: Duration = Duration::from_millis(500);
+/// And at most this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(16);
+/// A thread that waits sees within this that it shall stop.
+const STOP_SEEN_WITHIN: Duration = Duration::from_millis(50);
 
 /// Serves until a signal ends it, or a fault on our side: then it stops rather than lie.
 pub async fn up(args: UpArgs) -> ExitCode {
@@ -200,8 +207,8 @@ fn start(dir: &DataDir, rehearsal: bool, following: bool) -> anyhow::Result<Part
     };
 
     let key = LogKey::load_or_create(&dir.ledger_key(), &log_origin(&journal))
-        .context("the ledger's key")?;
-    let ledger = Ledger::open(&dir.ledger(), key).context("ledger")?;
+        .map_err(|error| anyhow!("the ledger's key: {error}"))?;
+    let ledger = Ledger::open(&dir.ledger(), key).map_err(|error| anyhow!("ledger: {error}"))?;
     let ledger_reader = ledger.reader();
     let files = MemberFiles::open(&dir.members())?;
     let store = SqliteStore::open(&dir.read_model()).context("read model")?;
@@ -233,12 +240,9 @@ fn start(dir: &DataDir, rehearsal: bool, following: bool) -> anyhow::Result<Part
                 });
             })
         })?);
-        let reader = journal.reader(None)?;
-        let projector_stop = Arc::clone(&stop);
+        let (dir, projector_stop) = (dir.clone(), Arc::clone(&stop));
         followers.push(follower("projector", move || {
-            valuta_projector::run(reader, &tail, store, &projector_stop, |sequence| {
-                projected.send_replace(sequence.0);
-            })
+            project(&dir, &tail, store, &projector_stop, &projected)
         })?);
     }
     let clock: Box<dyn Clock> = Box::new(SystemClock::default());
@@ -254,7 +258,8 @@ fn start(dir: &DataDir, rehearsal: bool, following: bool) -> anyhow::Result<Part
 }
 
 fn explain(error: OpenError, dir: &DataDir) -> anyhow::Error {
-    anyhow!(error).context(format!("journal in {}", dir.journal().display()))
+    // Its text has its sources' in it.
+    anyhow!("journal in {}: {error}", dir.journal().display())
 }
 
 /// A log's name must be one of its own: the journal's nonce is.
@@ -280,6 +285,42 @@ fn follower<E: std::fmt::Display>(
                 tracing::error!(follower = name, "stopped: {error}");
             }
         })
+}
+
+/// Keeps the read model up. A store that fails, as on a full disk, is opened anew after a while, and goes
+/// on where it last committed.
+fn project(
+    dir: &DataDir,
+    tail: &Tail,
+    store: SqliteStore,
+    stop: &AtomicBool,
+    projected: &watch::Sender<u64>,
+) -> Result<(), ProjectError> {
+    let mut opened = Ok(store);
+    let mut wait = RETRY_AFTER_MIN;
+    loop {
+        let ended = opened.map_err(ProjectError::Store).and_then(|store| {
+            let reader = Box::new(FileReader::open(&dir.journal(), None, tail.clone())?);
+            valuta_projector::run(reader, tail, store, stop, |sequence| {
+                projected.send_replace(sequence.0);
+            })
+        });
+        match ended {
+            Err(ProjectError::Store(error)) if !stop.load(Ordering::Relaxed) => {
+                metrics::counter!("valuta_follower_failures_total", "follower" => "projector")
+                    .increment(1);
+                tracing::error!(follower = "projector", ?wait, "tried again: {error}");
+            }
+            ended => return ended,
+        }
+        let until = Instant::now() + wait;
+        while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(STOP_SEEN_WITHIN);
+        }
+        // Each time the journal is read from its beginning: not too often, for as long as it lasts.
+        wait = (wait * 2).min(RETRY_AFTER_MAX);
+        opened = SqliteStore::open(&dir.read_model());
+    }
 }
 
 /// The read model shows anchors. A rebuilt one is told all of them again, in order, as the relay comes
