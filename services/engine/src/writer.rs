@@ -270,6 +270,7 @@ impl Writer {
 
     fn submit(&mut self, batch: &Submissions, now: Timestamp) -> SubmitAnswer {
         let mut answers = SubmitAnswer::default();
+        self.state.warm(batch);
         for item in &batch.items {
             self.events.clear();
             let sequence = self.step.next_sequence();
