@@ -1,0 +1,16 @@
+//! Every end-to-end test: one binary, real processes, real clients.
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod cli;
+mod crash;
+mod damage;
+mod disk;
+mod fuzz;
+mod history;
+mod house;
+mod input;
+mod journey;
+mod load;
+mod refeed;
+mod support;
