@@ -6,7 +6,7 @@
 //! | [`wire`] | one instruction's bytes straight into the core's form |
 //! | [`payment`], `rates`, `settlement`, `treasury`, `ledger`, `admin` | one service each |
 //! | [`auth`] | who calls |
-//! | [`errors`], `rejection` | failures of a call; refusals of an instruction |
+//! | [`errors`], `undecodable`, `rejection` | failures of a call; refusals of an instruction |
 //! | `fields`, `convert`, `scheme`, `raw` | wire messages to the core's words and back |
 //! | [`serve`](mod@serve) | the server: TLS, health, reflection, metrics, graceful stop |
 //!
@@ -30,6 +30,7 @@ mod scheme;
 pub mod serve;
 mod settlement;
 mod treasury;
+mod undecodable;
 pub mod wire;
 
 pub use gateway::Gateway;

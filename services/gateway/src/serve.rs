@@ -2,6 +2,8 @@
 
 use crate::gateway::{self, Gateway};
 use crate::ports::{Engine, Reads};
+use crate::undecodable::blame_the_caller;
+use axum::middleware::map_response;
 use axum::routing::get;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -164,7 +166,9 @@ fn routes<E: Engine, R: Reads>(
             .add_service(reflection().build_v1alpha()?);
     }
     let router = routes.axum_router_mut();
-    *router = std::mem::take(router).route("/metrics", get(move || async move { render() }));
+    *router = std::mem::take(router)
+        .layer(map_response(blame_the_caller))
+        .route("/metrics", get(move || async move { render() }));
     Ok(routes.prepare())
 }
 

@@ -10,6 +10,7 @@ use super::submit;
 use crate::errors;
 use crate::gateway::stopped;
 use crate::ports::Engine;
+use crate::undecodable;
 use settlement_core::ids::Bic;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -93,6 +94,7 @@ async fn run<E: Engine>(
             request = requests.next(), if room => match request {
                 Some(Ok(request)) => in_flight.push_back(started(&engine, bank, &request).await),
                 Some(Err(status)) => {
+                    let status = undecodable::to_sender(status);
                     in_flight.push_back(InFlight::Done(Some(Box::new(Err(status)))));
                     reading = false;
                 }
