@@ -41,6 +41,7 @@ pub(crate) fn run(
     orders: &Receiver<Append>,
     mailbox: &Sender<Message>,
 ) {
+    let _alarm = Alarm(mailbox);
     let mut unmarked = false;
     loop {
         let order = if unmarked {
@@ -118,6 +119,17 @@ pub(crate) fn has_space(journal: &mut dyn Journal) -> Result<bool, AppendError> 
             Ok(false)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Tells the writer if this thread panics: it would wait for its record for ever.
+struct Alarm<'a>(&'a Sender<Message>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            report_failure(self.0, AppendError::Poisoned);
+        }
     }
 }
 

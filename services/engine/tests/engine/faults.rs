@@ -156,3 +156,13 @@ async fn a_failed_mark_stops_the_engine() {
     running.handle.command(time).await.unwrap().unwrap();
     assert!(matches!(running.join().await, StopReason::Journal(_)));
 }
+
+#[tokio::test]
+async fn a_panic_on_the_journals_thread_stops_the_engine() {
+    let journal = Held::memory();
+    let running = Running::with_scheme(journal.clone()).await;
+    journal.fail_reserve(Some(|| panic!("injected")));
+    let answer = running.handle.submit(payment(1, 100)).await;
+    assert_eq!(answer.unwrap_err(), EngineError::Stopped);
+    assert!(matches!(running.join().await, StopReason::Journal(_)));
+}

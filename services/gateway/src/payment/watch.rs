@@ -39,7 +39,9 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
         field: &str,
         position: Position,
     ) -> Result<Position, Status> {
-        if position.sequence.0 > *self.engine.durable().borrow() {
+        // A follower may have read a record a moment before the engine tells that it is durable.
+        let durable = *self.engine.durable().borrow();
+        if position.sequence.0 > durable.max(*self.reads.projected().borrow()) {
             let why = "beyond the journal: not a position of this scheme";
             return Err(errors::invalid(field, why));
         }
