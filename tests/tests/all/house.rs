@@ -12,8 +12,14 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("valuta-ledger", &[]),
     ("valuta-verify", &[]),
     ("valuta-engine", &["settlement-core", "valuta-journal"]),
-    ("valuta-projector", &["fx", "settlement-core", "valuta-journal"]),
-    ("valuta-relay", &["settlement-core", "valuta-journal", "valuta-ledger"]),
+    (
+        "valuta-projector",
+        &["fx", "settlement-core", "valuta-journal"],
+    ),
+    (
+        "valuta-relay",
+        &["settlement-core", "valuta-journal", "valuta-ledger"],
+    ),
     ("valuta-gateway", &["fx", "settlement-core", "valuta-proto"]),
     (
         "valuta",
@@ -34,7 +40,14 @@ const ARROWS: [(&str, &[&str]); 11] = [
 
 /// What the pure crates may not even depend on.
 const IMPURE: [&str; 8] = [
-    "tokio", "rand", "getrandom", "rusqlite", "tonic", "rustix", "tracing", "metrics",
+    "tokio",
+    "rand",
+    "getrandom",
+    "rusqlite",
+    "tonic",
+    "rustix",
+    "tracing",
+    "metrics",
 ];
 
 fn manifests() -> BTreeMap<String, BTreeSet<String>> {
@@ -111,8 +124,14 @@ fn wire_types_stop_at_the_gateway_and_sql_at_the_projector() {
     let manifests = manifests();
     for (name, dependencies) in &manifests {
         let at_the_edge = ["valuta-gateway", "valuta-proto", "valuta"].contains(&name.as_str());
-        assert!(at_the_edge || !dependencies.contains("tonic"), "{name} knows the wire");
+        assert!(
+            at_the_edge || !dependencies.contains("tonic"),
+            "{name} knows the wire"
+        );
         let sql = name == "valuta-projector";
-        assert!(sql || !dependencies.contains("rusqlite"), "{name} knows SQL");
+        assert!(
+            sql || !dependencies.contains("rusqlite"),
+            "{name} knows SQL"
+        );
     }
 }
