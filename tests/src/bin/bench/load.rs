@@ -12,7 +12,7 @@ use valuta_tests::server::Client;
 /// Instructions of one request on a stream.
 const BATCH: u64 = 1_000;
 /// Requests on one stream that wait for their answer.
-const WINDOW: usize = 12;
+const WINDOW: usize = 4;
 /// Unary calls in flight, over all connections.
 const UNARY_IN_FLIGHT: usize = 128;
 
