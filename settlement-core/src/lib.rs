@@ -12,6 +12,7 @@
 //! | [`directory`] | who and what there is, by name and by number |
 //! | [`follow`] | what the events mean for each instruction and batch: for followers |
 //! | [`view`] | queries and their answers |
+//! | [`rows`] | what the read model is asked, and its rows |
 //! | [`run`], [`certificate`], [`netting`] | what settles, the proof of it, the nets |
 //!
 //! `decide` may refuse and changes nothing; `apply` cannot fail. A replay calls only `apply`.
@@ -26,6 +27,7 @@ pub mod instruction;
 pub mod netting;
 pub mod record;
 pub mod rejection;
+pub mod rows;
 pub mod run;
 pub mod state;
 mod table;

@@ -9,13 +9,16 @@
 //! no effect, a dropped write may or may not have been journaled (its repeat gets the same answer).
 
 use settlement_core::command::{Caller, Command, Position, Refusal};
-use settlement_core::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
-use settlement_core::instruction::{Kind, Lane, Submissions};
-use settlement_core::view::{
-    AssetView, CommandAnswer, InstructionAnswer, Query, SubmitAnswer, View,
-};
+use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp, Uetr};
+use settlement_core::instruction::Submissions;
+use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
 use std::future::Future;
 use tokio::sync::watch;
+
+pub use settlement_core::rows::{
+    AnchorRow, BatchFilter, BatchRow, ChangeRow, InstructionRow, ListFilter, PostingRow,
+    ReceivedRow, StatusFilter,
+};
 
 /// Why the engine did not take a call; nothing of it was written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -102,123 +105,6 @@ pub enum ReadError {
     /// Us: the follower's store failed.
     #[error("{0}")]
     Failed(String),
-}
-
-/// A status without its particulars, to filter by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub enum StatusFilter {
-    Member,
-    Waiting,
-    Irrevocable,
-    Settled,
-    Rejected,
-    Cancelled,
-}
-
-/// Which instructions to list. Every filter that is given must hold.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ListFilter {
-    /// A party: instructing, or debtor or creditor of any leg. `None`: everyone's.
-    pub participant: Option<Bic>,
-    #[allow(missing_docs)]
-    pub status: Option<StatusFilter>,
-    #[allow(missing_docs)]
-    pub lane: Option<Lane>,
-    #[allow(missing_docs)]
-    pub kind: Option<Kind>,
-    #[allow(missing_docs)]
-    pub value_date: Option<Date>,
-    /// Of any leg.
-    pub asset: Option<fx::AssetCode>,
-    /// Another party.
-    pub counterparty: Option<Bic>,
-    /// The cycle that it is, or was last, a member of.
-    pub cycle: Option<CycleName>,
-    /// Only instructions with a smaller sequence: the last one of the page before.
-    pub before: Option<Sequence>,
-    /// Rows at most.
-    pub limit: usize,
-}
-
-/// An instruction with its current status.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct InstructionRow {
-    /// `repeated` is false.
-    pub answer: InstructionAnswer,
-    /// Canonical bytes.
-    pub content: Vec<u8>,
-    /// Time of the record that brought it.
-    pub received: Timestamp,
-}
-
-/// One status change of one instruction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ChangeRow {
-    /// The input that changed it, and the change's place among all that this input changed, from 0.
-    pub position: Position,
-    /// The status after the change.
-    pub answer: InstructionAnswer,
-    /// Time of the record that changed it.
-    pub time: Timestamp,
-}
-
-/// One settled instruction that credits a participant.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ReceivedRow {
-    /// Where in the journal it settled; unique and rising within one participant.
-    pub position: Position,
-    /// The instruction.
-    pub row: InstructionRow,
-}
-
-/// Which batches to list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct BatchFilter {
-    /// Only batches of this cycle.
-    pub cycle: Option<CycleName>,
-    /// Only batches with a smaller number: the last one of the page before.
-    pub before: Option<BatchNumber>,
-    /// Rows at most.
-    pub limit: usize,
-}
-
-/// A closed batch.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BatchRow {
-    /// From 1.
-    pub number: BatchNumber,
-    /// `None` for a gross batch.
-    pub cycle: Option<CycleName>,
-    /// Time of the record that closed it.
-    pub time: Timestamp,
-    /// Units (a matched trade is one) and movements.
-    pub members: u64,
-    /// The input that closed it.
-    pub sequence: Sequence,
-    /// Empty in a list; settlement agents' mirror accounts stand under the agent's BIC.
-    pub postings: Vec<PostingRow>,
-    /// Its entry in the log, once anchored.
-    pub anchor: Option<AnchorRow>,
-}
-
-/// One account's change in one batch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub struct PostingRow {
-    pub participant: Bic,
-    pub asset: AssetView,
-    /// Minor units; positive is received.
-    pub amount: i128,
-}
-
-/// A batch's place in the log.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct AnchorRow {
-    /// From 0.
-    pub log_index: u64,
-    /// The log entry: the batch's header as text.
-    pub header: String,
 }
 
 /// The newest signed tree head.

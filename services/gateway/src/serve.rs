@@ -160,6 +160,8 @@ fn routes<E: Engine, R: Reads>(
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(valuta_proto::DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                // What the details of an error are.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
         routes = routes
             .add_service(reflection().build_v1()?)

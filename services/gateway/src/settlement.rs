@@ -361,7 +361,10 @@ fn batch(row: BatchRow, reader: Option<Bic>) -> v1::Batch {
         })
         .collect();
     let anchored = row.anchor.is_some();
-    let anchor = row.anchor.unwrap_or_default();
+    let (log_index, header) = row
+        .anchor
+        .map(|anchor| (anchor.log_index, anchor.header))
+        .unwrap_or_default();
     v1::Batch {
         number: row.number,
         cycle: row
@@ -371,8 +374,8 @@ fn batch(row: BatchRow, reader: Option<Bic>) -> v1::Batch {
         members: row.members,
         sequence: row.sequence.0,
         postings,
-        header: anchor.header,
+        header,
         anchored,
-        log_index: anchor.log_index,
+        log_index,
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use valuta_engine::Handle;
 use valuta_gateway::ports::{self, EngineError, ReadError};
 use valuta_ledger::LedgerReader;
-use valuta_projector::{self as model, ReadModel, SqliteReadModel, StoreError};
+use valuta_projector::{ReadModel, SqliteReadModel, StoreError};
 use valuta_proto::v1;
 use valuta_relay::Receipts;
 
@@ -153,16 +153,8 @@ impl ports::Reads for ReadsPort {
         limit: usize,
     ) -> Result<Vec<ports::ChangeRow>, ReadError> {
         self.read(move |reads| {
-            let rows = reads.model.changes(participant, after, limit);
-            Ok(rows
-                .map_err(failed)?
-                .into_iter()
-                .map(|row| ports::ChangeRow {
-                    position: row.position,
-                    answer: row.answer,
-                    time: row.time,
-                })
-                .collect())
+            let changes = reads.model.changes(participant, after, limit);
+            changes.map_err(failed)
         })
         .await
     }
@@ -174,37 +166,20 @@ impl ports::Reads for ReadsPort {
         limit: usize,
     ) -> Result<Vec<ports::ReceivedRow>, ReadError> {
         self.read(move |reads| {
-            let rows = reads.model.received(participant, after, limit);
-            Ok(rows
-                .map_err(failed)?
-                .into_iter()
-                .map(|row| ports::ReceivedRow {
-                    position: row.position,
-                    row: instruction(row.row),
-                })
-                .collect())
+            let received = reads.model.received(participant, after, limit);
+            received.map_err(failed)
         })
         .await
     }
 
     async fn batch(&self, number: BatchNumber) -> Result<Option<ports::BatchRow>, ReadError> {
-        self.read(move |reads| {
-            let row = reads.model.batch(number).map_err(failed)?;
-            Ok(row.map(batch))
-        })
-        .await
+        self.read(move |reads| reads.model.batch(number).map_err(failed))
+            .await
     }
 
     async fn batches(&self, filter: ports::BatchFilter) -> Result<Vec<ports::BatchRow>, ReadError> {
-        self.read(move |reads| {
-            let rows = reads.model.batches(&model::BatchFilter {
-                cycle: filter.cycle,
-                before: filter.before,
-                limit: filter.limit,
-            });
-            Ok(rows.map_err(failed)?.into_iter().map(batch).collect())
-        })
-        .await
+        self.read(move |reads| reads.model.batches(&filter).map_err(failed))
+            .await
     }
 
     async fn checkpoint(&self) -> Result<Option<ports::CheckpointRow>, ReadError> {
@@ -246,69 +221,16 @@ fn list(
     model: &SqliteReadModel,
     filter: &ports::ListFilter,
 ) -> Result<Vec<ports::InstructionRow>, StoreError> {
-    let mut asked = model::ListFilter {
-        participant: filter.participant,
-        status: filter.status.map(status),
-        lane: filter.lane,
-        kind: filter.kind,
-        value_date: filter.value_date,
-        asset: filter.asset,
-        counterparty: filter.counterparty,
-        cycle: filter.cycle,
-        before: filter.before,
-        limit: filter.limit,
-    };
+    let mut asked = filter.clone();
     let mut rows = Vec::new();
     loop {
         asked.limit = filter.limit - rows.len();
         let page = model.list(&asked)?;
-        rows.extend(page.rows.into_iter().map(instruction));
+        rows.extend(page.rows);
         asked.before = page.next;
         if rows.len() >= filter.limit || page.next.is_none() {
             return Ok(rows);
         }
-    }
-}
-
-fn status(status: ports::StatusFilter) -> model::StatusFilter {
-    match status {
-        ports::StatusFilter::Member => model::StatusFilter::Member,
-        ports::StatusFilter::Waiting => model::StatusFilter::Waiting,
-        ports::StatusFilter::Irrevocable => model::StatusFilter::Irrevocable,
-        ports::StatusFilter::Settled => model::StatusFilter::Settled,
-        ports::StatusFilter::Rejected => model::StatusFilter::Rejected,
-        ports::StatusFilter::Cancelled => model::StatusFilter::Cancelled,
-    }
-}
-
-fn instruction(row: model::InstructionRow) -> ports::InstructionRow {
-    ports::InstructionRow {
-        answer: row.answer,
-        content: row.content,
-        received: row.received,
-    }
-}
-
-fn batch(row: model::BatchRow) -> ports::BatchRow {
-    ports::BatchRow {
-        number: row.number,
-        cycle: row.cycle,
-        time: row.time,
-        members: row.members,
-        sequence: row.sequence,
-        postings: row
-            .postings
-            .into_iter()
-            .map(|posting| ports::PostingRow {
-                participant: posting.participant,
-                asset: posting.asset,
-                amount: posting.amount,
-            })
-            .collect(),
-        anchor: row.anchor.map(|anchor| ports::AnchorRow {
-            log_index: anchor.log_index,
-            header: anchor.header,
-        }),
     }
 }
 
