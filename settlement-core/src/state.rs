@@ -160,6 +160,16 @@ impl State {
             .warm(batch.items.iter().map(|item| item.identity.uetr));
     }
 
+    /// The same for a record's events, before a replay applies them.
+    pub fn warm_events(&self, events: &[Event]) {
+        let uetrs = events.iter().filter_map(|event| match event {
+            Event::Accepted { order, .. } => Some(order.identity.uetr),
+            Event::Refused { identity, .. } => Some(identity.uetr),
+            _ => None,
+        });
+        self.identities.warm(uetrs);
+    }
+
     /// Takes one instruction of a batch. `sequence` is the number that it gets if it is journaled,
     /// which it is unless the answer is `repeated`; `now` is record time. Events are appended.
     pub fn execute_instruction(

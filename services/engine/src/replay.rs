@@ -72,6 +72,7 @@ pub fn replay(reader: &mut dyn JournalReader, state: &mut State) -> Result<Repla
 }
 
 fn apply(state: &mut State, record: &Decoded, replayed: &mut Replayed) {
+    state.warm_events(&record.events);
     let mut events = record.events.iter();
     for (at, &count) in (0u64..).zip(&record.counts) {
         let sequence = Sequence(record.first_sequence + at);
