@@ -34,6 +34,8 @@ use valuta_relay::{MemberFiles, Receipts, Relay};
 /// Connections of the read model: as many calls read at once.
 const READERS: usize = 4;
 
+/// A tenth of the weight that the engine and the gateway have.
+const FOLLOWER_NICE: i32 = 10;
 /// How long after a failure the read model's store is opened anew; each time twice as long.
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(500);
 /// And at most this.
@@ -279,6 +281,10 @@ fn follower<E: std::fmt::Display>(
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
+            // Where processors are short, payments go first. Only this thread's priority is lowered.
+            if let Err(error) = rustix::process::setpriority_process(None, FOLLOWER_NICE) {
+                tracing::warn!(follower = name, "runs at full priority: {error}");
+            }
             if let Err(error) = run() {
                 metrics::counter!("valuta_follower_failures_total", "follower" => name)
                     .increment(1);
