@@ -5,6 +5,7 @@ mod access;
 mod cli;
 mod crash;
 mod damage;
+mod demo;
 mod disk;
 mod fuzz;
 mod history;
