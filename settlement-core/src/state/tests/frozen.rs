@@ -215,8 +215,8 @@ fn what_if_answers_without_touching_anything() {
         "changes[1].amount: must be above zero, and fit",
     );
     wrong(
-        pay_in("X0000000", 1),
-        "changes[1].participant: X0000000 is no participant",
+        pay_in("XXXXUS33", 1),
+        "changes[1].participant: XXXXUS33 is no participant",
     );
     wrong(
         Change::Cancel {
