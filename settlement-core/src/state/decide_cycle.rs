@@ -56,7 +56,7 @@ impl State {
         if self.scheme.is_none() {
             return Err(Refusal::WrongState("there is no scheme yet".to_owned()));
         }
-        if !fx::calendar::is_business_day(name.value_date.naive()) {
+        if fx::calendar::is_weekend(name.value_date.naive()) {
             return Err(invalid("cycle", "the value date is no business day"));
         }
         if name.value_date < now.date() {

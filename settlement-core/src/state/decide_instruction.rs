@@ -428,7 +428,7 @@ fn value_date_fault(lane: Lane, date: Date, today: Date) -> Option<Rejection> {
         Lane::Gross => 0,
         Lane::Net => VALUE_DATE_AHEAD_DAYS_MAX,
     };
-    if !fx::calendar::is_business_day(date.naive()) {
+    if fx::calendar::is_weekend(date.naive()) {
         Some(Rejection::NoBusinessDay)
     } else if date.0 > today.0 + ahead_days_max {
         Some(Rejection::ValueDateTooFarAhead)

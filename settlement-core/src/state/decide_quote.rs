@@ -132,7 +132,7 @@ impl State {
 }
 
 fn check_quote_times(terms: &QuoteTerms, now: Timestamp) -> Result<(), Refusal> {
-    if !fx::calendar::is_business_day(terms.value_date.naive()) {
+    if fx::calendar::is_weekend(terms.value_date.naive()) {
         return Err(invalid("value_date", "is no business day"));
     }
     if terms.value_date < now.date() {
