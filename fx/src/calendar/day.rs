@@ -4,6 +4,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 
 use chrono::{Datelike, NaiveDate, Weekday};
+use minicbor::{Decode, Encode};
 
 use super::figures::CurrencyHolidays;
 use super::holidays::{HOLIDAYS_FIRST_YEAR, HOLIDAYS_LAST_YEAR};
@@ -34,11 +35,14 @@ impl fmt::Display for Day {
 }
 
 /// What a scheme makes of a date, whatever the figures say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
 pub enum DayChange {
     /// A holiday.
+    #[n(1)]
     Holiday,
     /// A business day, even on a weekend.
+    #[n(2)]
     Business,
 }
 
@@ -79,12 +83,15 @@ impl Calendars {
         }
     }
 
-    /// Changes one date of one asset; `None` leaves it to the figures again.
-    pub fn set(&mut self, asset: AssetCode, date: NaiveDate, change: Option<DayChange>) {
-        match change {
-            Some(change) => self.changes.insert((asset, date), change),
-            None => self.changes.remove(&(asset, date)),
-        };
+    /// Changes one date of one asset; the last change holds.
+    pub fn set(&mut self, asset: AssetCode, date: NaiveDate, change: DayChange) {
+        self.changes.insert((asset, date), change);
+    }
+
+    /// What was changed of one date of one asset.
+    #[must_use]
+    pub fn change(&self, asset: AssetCode, date: NaiveDate) -> Option<DayChange> {
+        self.changes.get(&(asset, date)).copied()
     }
 
     /// What was changed, by asset and date.

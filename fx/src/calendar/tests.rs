@@ -128,18 +128,18 @@ fn target_rests_on_six_days() {
 fn a_scheme_changes_days_of_one_asset() {
     let mut calendars = Calendars::new();
     let (eve, saturday) = (date("2026-12-24"), date("2026-02-14"));
-    calendars.set(code("EUR"), eve, Some(DayChange::Holiday));
-    calendars.set(code("CNY"), saturday, Some(DayChange::Business));
-    calendars.set(code("EUR"), date("2031-01-02"), Some(DayChange::Business));
+    calendars.set(code("EUR"), eve, DayChange::Holiday);
+    calendars.set(code("CNY"), saturday, DayChange::Business);
+    calendars.set(code("EUR"), date("2031-01-02"), DayChange::Business);
     assert_eq!(calendars.of(code("EUR")).day(eve), Ok(Day::Added));
     assert_eq!(calendars.of(code("USD")).day(eve), Ok(Day::Business));
     assert_eq!(calendars.of(code("CNY")).day(saturday), Ok(Day::Business));
     let beyond = calendars.of(code("EUR")).day(date("2031-01-02"));
     assert_eq!(beyond, Ok(Day::Business));
     assert_eq!(calendars.changes().count(), 3);
-    calendars.set(code("EUR"), eve, None);
+    calendars.set(code("EUR"), eve, DayChange::Business);
     assert_eq!(calendars.of(code("EUR")).day(eve), Ok(Day::Business));
-    assert_eq!(calendars.changes().count(), 2);
+    assert_eq!(calendars.changes().count(), 3);
 }
 
 #[test]
