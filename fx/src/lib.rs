@@ -20,7 +20,7 @@
 //! | [`quote`]      | [`QuoteTerms`], a locked price         | rounds the side that is not fixed, once      |
 //! | [`valuation`]  | [`ValuationRate`], 12 decimals         | rounds once, then values exactly in 256 bits |
 //! | [`mod@split`]  | shares of a whole                      | sums to the whole                            |
-//! | [`calendar`]   | business days, spot, cut-offs          | -                                            |
+//! | [`calendar`]   | [`Calendars`], spot dates, cut-offs    | a date beyond the figures is an error        |
 
 pub mod amount;
 pub mod asset;
@@ -43,9 +43,9 @@ pub use amount::{
     AmountError, AmountTextError, DECIMALS_MAX, DecimalText, MINOR_UNITS_MAX, format_minor_units,
 };
 pub use asset::{AssetCode, AssetText, iso_minor_units};
-pub use calendar::{CutoffError, LocalCutoff, add_business_days, is_business_day, spot_date};
 pub use conversion::{Conversion, ConvertError, convert, residual};
 pub use ecb::{EcbError, NoRates, ReferenceDay, ReferenceRates};
+pub use calendar::{Calendar, CalendarError, Calendars, CutoffError, Day, LocalCutoff, spot_date};
 pub use ethnum::I256;
 pub use euro::{EuroConversion, EuroError, EuroLeg, EuroRate, convert_through_euro};
 pub use fraction::Fraction;

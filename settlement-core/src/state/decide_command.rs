@@ -89,7 +89,7 @@ impl State {
             Action::NetCycle(cycle) => self.decide_net(*cycle),
             Action::SettleCycle(cycle) => self.decide_settle(*cycle, now),
             Action::Move(movement) => self.decide_movement(command.caller, movement),
-            Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind),
+            Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind, now),
             Action::Acknowledge(position) => self.decide_acknowledgement(command.caller, *position),
         }
     }
@@ -198,7 +198,13 @@ impl State {
             .collect())
     }
 
-    fn decide_cancel(&self, caller: Caller, uetr: Uetr, kind: Kind) -> Result<Vec<Event>, Refusal> {
+    fn decide_cancel(
+        &self,
+        caller: Caller,
+        uetr: Uetr,
+        kind: Kind,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
         let Caller::Participant(instructing) = caller else {
             return Err(not_permitted("only the instructing participant cancels"));
         };
@@ -215,7 +221,10 @@ impl State {
             Standing::Cancelled => Ok(Vec::new()),
             standing => match self.immovable(id, standing) {
                 Some(reason) => Err(Refusal::WrongState(reason.to_owned())),
-                None => Ok(vec![event]),
+                None => {
+                    self.check_cancel_cut_off(id, standing, now)?;
+                    Ok(vec![event])
+                }
             },
         }
     }

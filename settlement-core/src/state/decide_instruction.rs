@@ -94,7 +94,7 @@ impl State {
             .instructing
             .ok_or(Rejection::DebtorUnknown { leg: 0 })?;
         self.check_limits(legs, &context, instructing)?;
-        self.check_dates(body, now)?;
+        self.check_dates(legs, &context, now)?;
         let cycle = match body.lane {
             Lane::Gross => None,
             Lane::Net => self.taking_cycle(body.value_date, now),
@@ -299,11 +299,16 @@ impl State {
     }
 
     /// A value date that no cycle could have is no matter of cut-offs: its own code says more.
-    fn check_dates(&self, body: &Body, now: Timestamp) -> Result<(), Rejection> {
-        let date = value_date_fault(body.lane, body.value_date, now.date());
-        let untaken = || self.taking_cycle(body.value_date, now).is_none();
-        if body.lane == Lane::Net && date.is_none() && untaken() {
-            return Err(Rejection::PastCutOff);
+    fn check_dates(
+        &self,
+        legs: &[OrderLeg],
+        context: &Context<'_>,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let body = context.body;
+        let date = self.value_date_fault(legs, body, now.date());
+        if date.is_none() {
+            self.check_cut_offs(legs, context.kind, body, now)?;
         }
         if body.created.0 < now.0 - CREATED_AGE_MS_MAX {
             return Err(Rejection::CreatedTooOld);
@@ -312,6 +317,25 @@ impl State {
             return Err(Rejection::CreatedInFuture);
         }
         date.map_or(Ok(()), Err)
+    }
+
+    /// Gross settles on the record date itself; net on any business day from it on.
+    #[inline]
+    fn value_date_fault(&self, legs: &[OrderLeg], body: &Body, today: Date) -> Option<Rejection> {
+        let (date, ahead_days_max) = match body.lane {
+            Lane::Gross => (body.value_date, 0),
+            Lane::Net => (body.value_date, VALUE_DATE_AHEAD_DAYS_MAX),
+        };
+        let closed = self.closed_leg(legs, date);
+        let range = if date.0 > today.0 + ahead_days_max {
+            Some(Rejection::ValueDateTooFarAhead)
+        } else if date < today {
+            Some(Rejection::ValueDateInPast)
+        } else {
+            None
+        };
+        // The order of rejections is that of precedence.
+        closed.into_iter().chain(range).min()
     }
 
     /// The quote that the legs name, if they are what it says.
@@ -419,23 +443,6 @@ fn amount_rejection(error: AmountError, leg: u8) -> Rejection {
         AmountError::TooManyDecimals => Rejection::AmountHasTooManyDecimals { leg },
         AmountError::Negative | AmountError::TooLarge => Rejection::AmountInvalid { leg },
         AmountError::Zero => Rejection::AmountMustNotBeZero { leg },
-    }
-}
-
-/// Gross settles on the record date itself; net on any business day from it on.
-fn value_date_fault(lane: Lane, date: Date, today: Date) -> Option<Rejection> {
-    let ahead_days_max = match lane {
-        Lane::Gross => 0,
-        Lane::Net => VALUE_DATE_AHEAD_DAYS_MAX,
-    };
-    if !fx::calendar::is_business_day(date.naive()) {
-        Some(Rejection::NoBusinessDay)
-    } else if date.0 > today.0 + ahead_days_max {
-        Some(Rejection::ValueDateTooFarAhead)
-    } else if date < today {
-        Some(Rejection::ValueDateInPast)
-    } else {
-        None
     }
 }
 

@@ -15,6 +15,7 @@
 // Amounts in minor units are grouped as the asset prints them: `100_00` is 100.00.
 #![allow(clippy::unwrap_used, clippy::inconsistent_digit_grouping)]
 
+mod calendar;
 mod commands;
 mod cycles;
 mod frozen;
@@ -126,6 +127,8 @@ pub(super) fn scheme() -> Scheme {
             pay_in_minutes: 13 * 60,
             completion_minutes: 14 * 60,
         }),
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }
 
