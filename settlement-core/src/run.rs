@@ -43,7 +43,7 @@ mod value;
 
 pub use bitmap::{Bitmap, BitmapError};
 pub use bypass::{Bypass, Component, bypass};
-pub use explain::{Explainer, PAY_IN_MAX, Reason};
+pub use explain::{Explainer, PAY_IN_MAX, Reason, smallest_pay_ins};
 pub use problem::{
     AssetValue, Cap, FLOOR_NONE, HAIRCUT_SCALE, Leg, Problem, ProblemError, RATE_SCALED_MAX, Span,
 };

@@ -29,12 +29,6 @@ impl State {
                 let view = |cycle| self.cycle_view(cycle, None, false);
                 View::Cycles(cycles.into_iter().map(view).collect())
             }
-            Query::Unsettled {
-                cycle,
-                participant,
-                offset,
-                limit,
-            } => View::Unsettled(self.unsettled(*cycle, *participant, *offset, *limit)),
             Query::Quote(provider, id) => {
                 let provider_id = self.directory.participant_id(*provider);
                 let quote = provider_id.and_then(|provider| self.quotes.get(provider, *id));
