@@ -40,6 +40,14 @@ pub enum Waiting {
     Liquidity,
     /// A party is suspended.
     Held,
+    /// Too few of the named participants have approved it.
+    Approval,
+    /// Nobody has shown the preimage of its hash lock.
+    Preimage,
+    /// Its instant has not come.
+    NotBefore,
+    /// Others of its group are not ready.
+    Group,
 }
 
 /// The current answer to an instruction.

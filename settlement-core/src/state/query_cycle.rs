@@ -106,7 +106,7 @@ impl State {
             .members()
             .filter(|member| !member.settled && of(member));
         unsettled
-            .map(|member| self.identities.instruction_count(member.place))
+            .map(|member| self.instructions_of(&self.parts(member.place)))
             .sum()
     }
 

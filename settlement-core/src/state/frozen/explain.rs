@@ -99,7 +99,7 @@ impl FrozenView {
             Test::AccountValue => (BindingTest::AccountValue, state.base_asset()),
             Test::BilateralCap { .. } => (BindingTest::BilateralCap, asset),
         };
-        let ahead = |unit: u32| state.identities.sequence(run.inputs.units[unit as usize].1);
+        let ahead = |unit: u32| state.identities.sequence(run.inputs.units[unit as usize].2);
         ExplanationView {
             answer: state.answer(id, false),
             test,
@@ -186,7 +186,7 @@ impl State {
             RunScope::Gross => {
                 let units = self.queues.iter();
                 units
-                    .map(|((_, place), unit)| queued(place, unit))
+                    .map(|((.., place), unit)| queued(place, unit))
                     .collect()
             }
             RunScope::Cycle(name) => {
