@@ -450,33 +450,52 @@ fn bytes_are_stable() {
     assert_eq!(problem.hash(), input_hash_by_hand(&problem));
     assert_eq!(
         hex(&problem.hash()),
-        "ee1909ac74e57eb66087829fb944d79922520d3254491cfe839c8e95eb1dc81d"
+        "f76387fc80d1f7c5f24d7bd09daf4fdf05d39d054530b229bcd0db956d1e51b3"
     );
     assert_eq!(
         hex(&certificate.hash()),
-        "6e27086d37a443480eb952d61a95e4f5cd38dd163faa564e62611883e1debab7"
+        "ec1e2e7aacfd22cc2ed902a6d56c5c81351bad896ffa2d385668b755d9bc1795"
     );
 }
 
 /// The documented layout, written out naively.
 fn input_hash_by_hand(problem: &Problem) -> [u8; 32] {
-    let mut bytes = b"valuta-run-in-v1".to_vec();
-    let leg_count = problem.legs().len() as u32;
-    for count in [problem.account_count(), problem.unit_count(), leg_count] {
-        bytes.extend(count.to_le_bytes());
+    let mut bytes = b"valuta-run-in-v2".to_vec();
+    let counts = [
+        problem.balances().len(),
+        problem.assets().len(),
+        problem.spans().len(),
+        problem.caps().len(),
+        problem.unit_count() as usize,
+        problem.legs().len(),
+    ];
+    for count in counts {
+        bytes.extend((count as u32).to_le_bytes());
     }
-    bytes.extend(
-        problem
-            .balances()
-            .iter()
-            .flat_map(|balance| balance.to_le_bytes()),
-    );
-    bytes.extend(
-        problem
-            .floors()
-            .iter()
-            .flat_map(|floor| floor.to_le_bytes()),
-    );
+    bytes.push(problem.base_decimals());
+    for amount in problem.balances().iter().chain(problem.floors()) {
+        bytes.extend(amount.to_le_bytes());
+    }
+    for asset in problem.assets() {
+        bytes.extend(asset.rate.scaled().to_le_bytes());
+        bytes.extend(asset.haircut.to_le_bytes());
+        bytes.push(asset.decimals);
+    }
+    for span in problem.spans() {
+        bytes.extend((span.accounts.len() as u32).to_le_bytes());
+        bytes.push(u8::from(span.aggregate_short_max.is_some()));
+        bytes.extend(span.aggregate_short_max.unwrap_or(0).to_le_bytes());
+        bytes.push(u8::from(span.account_value));
+        for (account, asset) in &span.accounts {
+            bytes.extend(account.to_le_bytes());
+            bytes.extend(asset.to_le_bytes());
+        }
+    }
+    for cap in problem.caps() {
+        bytes.extend(cap.debtor.to_le_bytes());
+        bytes.extend(cap.creditor.to_le_bytes());
+        bytes.extend(cap.amount.to_le_bytes());
+    }
     let mut end = 0;
     for (_, legs) in problem.units() {
         end += legs.len() as u32;
