@@ -5,6 +5,8 @@
 
 mod certificate;
 mod gridlock;
+mod mixes;
+mod naive;
 mod netting;
 mod oracle;
 mod pvp;
