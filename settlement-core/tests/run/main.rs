@@ -4,6 +4,7 @@
 #![allow(clippy::inconsistent_digit_grouping)]
 
 mod certificate;
+mod explain;
 mod gridlock;
 mod mixes;
 mod naive;
