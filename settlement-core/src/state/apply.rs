@@ -1,6 +1,6 @@
 //! `apply`: one event changes the state. Cannot fail: an event that does not fit is our bug, and panics.
 
-use super::cycles::{Cycle, at_mut};
+use super::cycles::{Amounts, Cycle, at_mut};
 use super::decide_instruction::run_leg;
 use super::identities::{EntryId, Standing};
 use super::queues::Queued;
@@ -14,6 +14,7 @@ use crate::ids::{AccountId, CycleName, Date, Sequence, Timestamp};
 use crate::instruction::{Kind, Priority};
 use crate::rejection::Rejection;
 use fx::{RateBook, RateQuote, RateQuoteError};
+use std::sync::Arc;
 
 /// How an instruction, or a trade, enters a lane.
 struct Entrance {
@@ -225,7 +226,7 @@ impl State {
             }
             Entry::Member(name) => {
                 self.statistics.waiting += instructions;
-                let index = self.cycle_numbers[&name];
+                let index = self.cycle_index(name);
                 let legs = legs.iter().map(run_leg);
                 self.cycles[index as usize].push(id, priority, false, instructions, legs);
                 Standing::Member(index)
@@ -373,10 +374,10 @@ impl State {
 
     fn set_directory(&mut self, event: &Event) {
         self.directory.apply(event);
-        self.accounts
-            .resize_with(self.directory.accounts().len(), Account::default);
-        self.mirrors
-            .resize_with(self.directory.assets().len(), Mirror::default);
+        let accounts = self.directory.account_count();
+        self.accounts.grow(accounts, Account::default());
+        let assets = self.directory.assets().len();
+        self.mirrors.grow(assets, Mirror::default());
         if let Event::AccountSet(_) = event {
             self.queues.touch_all();
         }
@@ -403,8 +404,8 @@ impl State {
     }
 
     fn set_rates(&mut self, lines: &[RateLine]) {
-        self.rates = lines.to_vec();
-        self.book = rate_book(lines).expect("decided: the rates make a book");
+        self.rates = Arc::new(lines.to_vec());
+        self.book = Arc::new(rate_book(lines).expect("decided: the rates make a book"));
     }
 }
 
@@ -457,6 +458,6 @@ fn locked_quote(event: &Event) -> Option<Quote> {
 }
 
 /// Adds to the value at an account.
-pub(super) fn add_at(values: &mut Vec<i64>, account: AccountId, amount: i64) {
+pub(super) fn add_at(values: &mut Amounts, account: AccountId, amount: i64) {
     *at_mut(values, account) += amount;
 }
