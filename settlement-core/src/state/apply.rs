@@ -1,6 +1,6 @@
 //! `apply`: one event changes the state. Cannot fail: an event that does not fit is our bug, and panics.
 
-use super::cycles::{Cycle, at_mut};
+use super::cycles::{Amounts, Cycle, at_mut};
 use super::decide_instruction::run_leg;
 use super::identities::{EntryId, Standing};
 use super::pending::{PendingUnit, Terms};
@@ -16,6 +16,7 @@ use crate::ids::{AccountId, CycleName, Date, Sequence, Timestamp};
 use crate::instruction::{Digest, Kind, Lane};
 use crate::rejection::Rejection;
 use fx::{RateBook, RateQuote, RateQuoteError};
+use std::sync::Arc;
 
 /// How a unit goes on: into its lane, or to wait for something.
 pub(super) struct Entrance {
@@ -131,8 +132,7 @@ impl State {
             Event::CutOffsSet(cut_offs) => self.cut_offs = Some(cut_offs.clone()),
             Event::AssetCutOffSet(line) => self.set_asset_cut_off(line),
             Event::AssetDaySet(line) => {
-                self.calendars
-                    .set(line.asset, line.date.naive(), line.change);
+                Arc::make_mut(&mut self.calendars).set(line.asset, line.date.naive(), line.change);
                 self.entry_cut_offs.clear();
             }
             Event::TokenSet(token) => self.set_token(token),
@@ -259,7 +259,7 @@ impl State {
                 if terms.expires {
                     self.member_expiries.insert(id, terms.expires_at);
                 }
-                let index = self.cycle_numbers[&name];
+                let index = self.cycle_index(name);
                 let legs = legs.iter().map(run_leg);
                 self.cycles[index as usize].push(place, false, instructions, legs);
                 Standing::Member(index)
@@ -464,10 +464,10 @@ impl State {
 
     fn set_directory(&mut self, event: &Event) {
         self.directory.apply(event);
-        self.accounts
-            .resize_with(self.directory.accounts().len(), Account::default);
-        self.mirrors
-            .resize_with(self.directory.assets().len(), Mirror::default);
+        let accounts = self.directory.account_count();
+        self.accounts.grow(accounts, Account::default());
+        let assets = self.directory.assets().len();
+        self.mirrors.grow(assets, Mirror::default());
         if let Event::AccountSet(_) = event {
             self.queues.touch_all();
         }
@@ -494,8 +494,8 @@ impl State {
     }
 
     fn set_rates(&mut self, lines: &[RateLine]) {
-        self.rates = lines.to_vec();
-        self.book = rate_book(lines).expect("decided: the rates make a book");
+        self.rates = Arc::new(lines.to_vec());
+        self.book = Arc::new(rate_book(lines).expect("decided: the rates make a book"));
     }
 }
 
@@ -548,6 +548,6 @@ fn locked_quote(event: &Event) -> Option<Quote> {
 }
 
 /// Adds to the value at an account.
-pub(super) fn add_at(values: &mut Vec<i64>, account: AccountId, amount: i64) {
+pub(super) fn add_at(values: &mut Amounts, account: AccountId, amount: i64) {
     *at_mut(values, account) += amount;
 }

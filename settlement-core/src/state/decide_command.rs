@@ -198,7 +198,7 @@ impl State {
             }
         }
         super::apply::rate_book(lines).map_err(|(field, reason)| invalid(field, reason))?;
-        let changed = self.rates != lines;
+        let changed = *self.rates != lines;
         Ok(changed
             .then(|| Event::RatesSet(lines.to_vec()))
             .into_iter()
