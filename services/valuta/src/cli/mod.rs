@@ -11,10 +11,12 @@
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
+//! | `calendar`          | `calendar`, offline                                                   |
 //! | `rates`             | `rates`, `quote`                                                      |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
+mod calendar;
 mod cycle;
 mod instruction_file;
 mod instruction_json;
@@ -82,6 +84,9 @@ pub enum Command {
     Receipt(batch::ReceiptArgs),
     /// Verify a receipt offline, trusting only the keys of a policy
     Verify(verify::VerifyArgs),
+    /// Business days, spot dates and cut-offs, offline
+    #[command(subcommand)]
+    Calendar(calendar::CalendarCommand),
     /// The current rate set
     #[command(subcommand)]
     Rates(rates::RatesCommand),
@@ -111,13 +116,14 @@ pub enum Command {
 /// Each kind is one exit code: see [`CliError`].
 pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
     let format = options.output;
-    // These two need no server.
+    // These need no server.
     let command = match command {
         Command::Scheme(scheme::SchemeCommand::Sample) => {
             crate::output::print_text(crate::scheme_file::SAMPLE);
             return Ok(());
         }
         Command::Verify(args) => return verify::verify(&args, format),
+        Command::Calendar(command) => return calendar::calendar(&command, format),
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
         command => command,
     };
@@ -143,6 +149,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Batch(command) => batch::batch(command, &connection, format).await,
         Command::Receipt(args) => batch::receipt(args, &connection, format).await,
         Command::Verify(args) => verify::verify(&args, format),
+        Command::Calendar(command) => calendar::calendar(&command, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
         Command::Quote(command) => rates::quote(command, &connection, format).await,
         Command::Participants => scheme::participants(&connection, format).await,
