@@ -188,6 +188,7 @@ fn batch(first: u64, count: u64, lane: Lane) -> Submissions {
                 value_date: NOW.date(),
                 quote_id: None,
                 trade_reference: None,
+                conditions: None,
             }),
         });
     }

@@ -1,7 +1,7 @@
 //! Every write that is not an instruction. Each carries its caller, a `request_id` and a creation time.
 
 use crate::ids::{Bic, CycleName, Date, Sequence, Timestamp, Uetr};
-use crate::instruction::{Digest, Kind, ShortText};
+use crate::instruction::{Digest, Identity, Kind, Priority, ShortText};
 use fx::calendar::{DayChange, LocalCutoff};
 use fx::{AssetCode, Pair, Rounding};
 use minicbor::{Decode, Encode};
@@ -129,6 +129,32 @@ pub enum Action {
     /// Participant: received settled instructions up to and including this position.
     #[n(15)]
     Acknowledge(#[n(0)] Position),
+    /// A participant that the instruction names; again is no change.
+    #[n(35)]
+    Approve(#[n(0)] Identity),
+    /// Shows what an instruction's hash lock is the SHA-256 of; any participant, or the operator.
+    #[n(36)]
+    ShowPreimage {
+        /// Of which instruction.
+        #[n(0)]
+        identity: Identity,
+        /// At most 256 bytes; journaled.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        preimage: Vec<u8>,
+    },
+    /// The instructing participant, of a gross instruction that waits in the queues.
+    #[n(37)]
+    SetPriority {
+        /// Of the instruction.
+        #[n(0)]
+        uetr: Uetr,
+        /// Of the instruction.
+        #[n(1)]
+        kind: Kind,
+        /// The new one; its place in time stays.
+        #[n(2)]
+        priority: Priority,
+    },
 }
 
 /// Where in the journal something settled: the settling input, and the unit's place among what that

@@ -4,6 +4,7 @@ use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, Caller, CutOffPurpose, CutOffs, LimitLine,
     MovementKind, ParticipantState, Position, QuoteTerms, RateLine, Token,
 };
+use crate::conditions::Conditions;
 use crate::ids::{
     AccountId, AssetId, BatchNumber, Bic, CycleName, Date, ParticipantId, Sequence, Timestamp,
 };
@@ -54,6 +55,8 @@ pub struct Order {
     /// date, lane, assets, amounts and trade reference.
     #[n(9)]
     pub trade: Option<Digest>,
+    #[n(10)]
+    pub conditions: Option<Box<Conditions>>,
 }
 
 /// 1 to 16 legs; one or two, which is nearly always, without an allocation.
@@ -142,6 +145,12 @@ pub enum Entry {
     /// A trade side that waits for the other.
     #[n(3)]
     Unmatched,
+    /// It waits until its own conditions are true.
+    #[n(4)]
+    Conditional,
+    /// It waits for the others of its group.
+    #[n(5)]
+    Grouped,
 }
 
 /// One account's change, or its balance.
@@ -294,11 +303,11 @@ pub enum Event {
         first: Sequence,
         #[n(1)]
         second: Sequence,
-        /// `Settled`, `Queued` or `Member`.
+        /// Not `Unmatched` or `Conditional`.
         #[n(2)]
         entry: Entry,
     },
-    /// A queued unit (named by the sequence that gives its place) settled in the batch now open.
+    /// A queued unit (named by its last instruction) settled in the batch now open.
     #[n(3)]
     Settled {
         #[n(0)]
@@ -325,6 +334,51 @@ pub enum Event {
         unit: Sequence,
         #[n(1)]
         held: bool,
+    },
+
+    /// A participant approved an instruction that waits for it.
+    #[n(75)]
+    Approved {
+        #[n(0)]
+        sequence: Sequence,
+        #[n(1)]
+        approver: Bic,
+    },
+    /// The preimage of an instruction's hash lock was shown.
+    #[n(76)]
+    PreimageShown {
+        #[n(0)]
+        sequence: Sequence,
+        #[cbor(n(1), with = "minicbor::bytes")]
+        preimage: Vec<u8>,
+    },
+    /// The last of an instruction's own conditions is true; its place is that of this input.
+    #[n(77)]
+    Released {
+        #[n(0)]
+        sequence: Sequence,
+        /// Not `Conditional`.
+        #[n(1)]
+        entry: Entry,
+    },
+    /// All of a group are ready and became one unit, named by the last; its place is that of this input.
+    #[n(78)]
+    GroupFormed {
+        /// Its units (instructions and matched trades, each by its name), in the order in which they
+        /// became ready: that of their leaves.
+        #[n(0)]
+        units: Vec<Sequence>,
+        /// `Settled`, `Queued` or `Member`.
+        #[n(1)]
+        entry: Entry,
+    },
+    /// A queued unit has another priority; it keeps its place in time.
+    #[n(79)]
+    PrioritySet {
+        #[n(0)]
+        unit: Sequence,
+        #[n(1)]
+        priority: Priority,
     },
 
     // --- movements ----------------------------------------------------------------------------

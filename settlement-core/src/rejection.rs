@@ -49,6 +49,24 @@ pub enum Field {
     IsoMessage,
     #[n(20)]
     ReturnReason,
+    #[n(30)]
+    Conditions,
+    #[n(31)]
+    NotBefore,
+    #[n(32)]
+    ExpiresAt,
+    #[n(33)]
+    Approvers,
+    #[n(34)]
+    ApprovalsNeeded,
+    #[n(35)]
+    HashLock,
+    #[n(36)]
+    DocumentHash,
+    #[n(37)]
+    GroupId,
+    #[n(38)]
+    GroupMembers,
     /// The message as a whole: a field number or wire type that `valuta.v1` does not have.
     #[n(21)]
     Message,
@@ -281,10 +299,29 @@ pub enum Rejection {
     /// NARR: a trade side's legs must be two, opposite between two parties, in two assets.
     #[n(30)]
     TradeMalformed,
+    /// NARR: not before, expires at and the value date leave it no time to settle.
+    #[n(70)]
+    ConditionsNeverTrue,
+    /// NARR: a participant that must approve is none of the scheme's.
+    #[n(71)]
+    ApproverUnknown,
+    /// NARR `DOCUMENT_HASH_TAKEN`: another instruction carries the document.
+    #[n(72)]
+    DocumentHashTaken,
+    /// DS24: approvals were missing when it expired.
+    #[n(73)]
+    ApprovalsMissing,
+    /// NARR: nobody had shown the preimage when it expired.
+    #[n(74)]
+    PreimageMissing,
     /// NARR `UNMATCHED`: the other side had not come by the cut-off.
     #[n(31)]
     Unmatched,
-    /// AB03: unsettled when its cycle completed, and no next cycle is open; or past its value date.
+    /// NARR `GROUP_INCOMPLETE`: not all of the group were ready by the cut-off, or when one expired.
+    #[n(75)]
+    GroupIncomplete,
+    /// AB03: unsettled when its cycle completed, and no next cycle is open; or past its value date, or
+    /// past the instant at which it expires.
     #[n(32)]
     ExpiredInQueue,
     /// AM04: a movement that takes out more than is available.
@@ -334,6 +371,7 @@ impl Rejection {
             R::ValueDateTooFarAhead => "DT04",
             R::ValueDateInPast => "DT05",
             R::ExpiredInQueue => "AB03",
+            R::ApprovalsMissing => "DS24",
             R::BalanceInsufficient => "AM04",
             R::DebtorMustInstruct { .. }
             | R::QuoteUnknown
@@ -341,6 +379,11 @@ impl Rejection {
             | R::QuoteExpired
             | R::QuoteDiffers
             | R::TradeMalformed
+            | R::ConditionsNeverTrue
+            | R::ApproverUnknown
+            | R::DocumentHashTaken
+            | R::PreimageMissing
+            | R::GroupIncomplete
             | R::Unmatched
             | R::CycleNotTaking
             | R::AbovePayOutDue => "NARR",

@@ -15,21 +15,25 @@
 //! is bounded where money enters, and nothing can overflow after that.
 
 mod apply;
+mod apply_conditions;
 mod apply_cycle;
 mod batch;
 mod calendar;
 mod cycles;
 mod decide_command;
+mod decide_conditions;
 mod decide_cycle;
 mod decide_instruction;
 mod decide_movement;
 mod decide_quote;
 mod decide_scheme;
 mod digest;
+mod frozen;
 mod gross;
 mod identities;
 mod lifecycle;
 mod limits;
+mod pending;
 mod query;
 mod query_cycle;
 mod queues;
@@ -48,7 +52,7 @@ use crate::event::Event;
 use crate::ids::{
     AccountId, AssetId, BatchNumber, CycleName, Date, ParticipantId, Sequence, Timestamp,
 };
-use crate::instruction::{ShortText, Submission, Submissions};
+use crate::instruction::{Lane, ShortText, Submission, Submissions};
 use crate::record::RunResult;
 use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
@@ -57,12 +61,14 @@ use cycles::Cycle;
 use fx::{AssetCode, Calendars, RateBook};
 use identities::Identities;
 use limits::{Limits, Usage};
+use pending::{Documents, Expiries, Groups, Pending};
 use queues::Queues;
 use quotes::Quotes;
 use requests::Requests;
 use std::collections::BTreeMap;
 use unmatched::Unmatched;
 
+pub use frozen::{Change, FrozenView, RunScope, WhatIfError};
 pub use lifecycle::RunRequest;
 
 /// A day in milliseconds.
@@ -110,6 +116,11 @@ pub struct State {
     identities: Identities,
     queues: Queues,
     unmatched: Unmatched,
+    pending: Pending,
+    groups: Groups,
+    documents: Documents,
+    /// Members of cycles that expire before their value date is over.
+    member_expiries: Expiries,
     /// In the order of opening.
     cycles: Vec<Cycle>,
     cycle_numbers: BTreeMap<CycleName, u32>,
@@ -148,6 +159,10 @@ impl State {
             identities: Identities::new(),
             queues: Queues::default(),
             unmatched: Unmatched::default(),
+            pending: Pending::default(),
+            groups: Groups::default(),
+            documents: Documents::default(),
+            member_expiries: Expiries::default(),
             cycles: Vec::new(),
             cycle_numbers: BTreeMap::new(),
             cycles_live: Vec::new(),
@@ -204,9 +219,7 @@ impl State {
         let event = self.decide_instruction(batch, item, now);
         self.enact(sequence, now, event, events);
         let id = self.identities.last().expect("just remembered");
-        if let Some(event) = self.decide_match(id, now) {
-            self.enact(sequence, now, event, events);
-        }
+        self.advance(id, sequence, now, events);
         self.release(sequence, now, events);
         self.answer(id, false)
     }
@@ -231,8 +244,19 @@ impl State {
         match &command.action {
             Action::SetParticipantState { reason, .. } => {
                 self.hold_and_reschedule(reason, sequence, now, events);
+                self.advance_all(sequence, now, events);
             }
-            Action::CloseCycle(_) => self.reject_unmatched(sequence, now, events),
+            Action::CloseCycle(_) => {
+                self.reject_unmatched(sequence, now, events);
+                self.reject_past_cut_off(sequence, now, events);
+            }
+            Action::Approve(identity) | Action::ShowPreimage { identity, .. } => {
+                let id = self
+                    .identities
+                    .find(identity)
+                    .expect("decided: it is there");
+                self.advance(id, sequence, now, events);
+            }
             _ => {}
         }
         self.release(sequence, now, events);
@@ -253,7 +277,9 @@ impl State {
         events: &mut Vec<Event>,
     ) {
         self.expire(sequence, now, events);
+        self.expire_conditional(sequence, now, events);
         self.reject_unmatched(sequence, now, events);
+        self.mature(sequence, now, events);
         self.release(sequence, now, events);
         let certificate_hash = self.clear_gridlock(sequence, now, events);
         self.release(sequence, now, events);
@@ -387,6 +413,15 @@ impl Mirror {
     /// What the agent holds, as a negative amount.
     fn balance(&self) -> i128 {
         self.total_out - self.total_in
+    }
+}
+
+/// When an instruction of a lane and value date is too late without a condition that says so: gross
+/// settles on the date itself, net as long as a cycle of it takes instructions.
+fn end_of_life(lane: Lane, date: Date) -> Timestamp {
+    match lane {
+        Lane::Gross => end_of(date),
+        Lane::Net => Timestamp(i64::MAX),
     }
 }
 

@@ -176,6 +176,7 @@ impl State {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let purpose = CutOffPurpose::Cancel;
+        let id = self.unit_of(id);
         let passed = |asset: AssetId, date: Date| self.is_past(asset, purpose, date, now);
         let debited = |account: AccountId| self.directory.account(account).asset;
         let late = match standing {
@@ -199,7 +200,10 @@ impl State {
                 let mut assets = side.legs.iter().map(|leg| self.asset_of(leg));
                 assets.find(|&asset| passed(asset, side.value_date))
             }),
-            Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => None,
+            Standing::Pending
+            | Standing::Settled(_)
+            | Standing::Rejected(_)
+            | Standing::Cancelled => None,
         };
         late.map_or(Ok(()), |asset| {
             let code = self.directory.asset(asset).code;

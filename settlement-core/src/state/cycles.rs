@@ -5,6 +5,7 @@
 //! members rolled over from another cycle, and then once, at the close.
 
 use super::identities::EntryId;
+use super::queues::{Place, Rank};
 use crate::command::CutOffPurpose;
 use crate::event::{CycleCalendar, ScheduleLine};
 use crate::ids::{AccountId, AssetId, BatchNumber, CycleName, Timestamp};
@@ -12,6 +13,7 @@ use crate::instruction::Priority;
 use crate::netting::BilateralNet;
 use crate::run::{Bitmap, Leg, Problem};
 use crate::view::CycleState;
+use std::collections::BTreeMap;
 
 /// Neither an account's debits or credits in a cycle, nor an asset's total, may exceed this many minor
 /// units: funds, nets, and their sum then fit an `i64`.
@@ -30,6 +32,8 @@ struct Units {
     flags: Vec<u8>,
     leg_ends: Vec<u32>,
     legs: Vec<Leg>,
+    /// Places in time of those that took theirs later than they came.
+    late: BTreeMap<EntryId, Rank>,
     /// A unit that rolled over came after one with a later place.
     disordered: bool,
 }
@@ -38,6 +42,7 @@ struct Units {
 #[derive(Clone, Copy)]
 pub(crate) struct Member<'a> {
     pub(crate) place: EntryId,
+    pub(crate) rank: Rank,
     pub(crate) priority: Priority,
     pub(crate) held: bool,
     pub(crate) settled: bool,
@@ -50,8 +55,20 @@ impl Units {
         &self.legs[start as usize..self.leg_ends[at] as usize]
     }
 
-    fn push(&mut self, place: EntryId, flags: u8, legs: impl Iterator<Item = Leg>) {
-        self.disordered |= self.places.last().is_some_and(|last| *last > place);
+    #[inline]
+    fn rank(&self, place: EntryId) -> Rank {
+        if self.late.is_empty() {
+            return Rank::of(place);
+        }
+        self.late.get(&place).copied().unwrap_or(Rank::of(place))
+    }
+
+    fn push(&mut self, place: EntryId, rank: Rank, flags: u8, legs: impl Iterator<Item = Leg>) {
+        let last = self.places.last();
+        self.disordered |= last.is_some_and(|&last| (self.rank(last), last) > (rank, place));
+        if rank != Rank::of(place) {
+            self.late.insert(place, rank);
+        }
         self.places.push(place);
         self.flags.push(flags);
         self.legs.extend(legs);
@@ -67,11 +84,12 @@ impl Units {
         let mut order: Vec<usize> = (0..self.places.len())
             .filter(|&at| self.flags[at] & GONE == 0)
             .collect();
-        order.sort_by_key(|&at| self.places[at]);
+        order.sort_by_key(|&at| (self.rank(self.places[at]), self.places[at]));
         let mut tidy = Self::default();
         for at in order {
             tidy.push(
                 self.places[at],
+                self.rank(self.places[at]),
                 self.flags[at],
                 self.legs(at).iter().copied(),
             );
@@ -85,7 +103,11 @@ impl Units {
         if self.disordered {
             return (0..self.places.len()).find(live);
         }
-        self.places.binary_search(&place).ok().filter(live)
+        let wanted = (self.rank(place), place);
+        let found = self
+            .places
+            .binary_search_by_key(&wanted, |&place| (self.rank(place), place));
+        found.ok().filter(live)
     }
 }
 
@@ -262,15 +284,14 @@ impl Cycle {
     /// Takes a unit in at the end of its priority's list.
     pub(crate) fn push(
         &mut self,
-        place: EntryId,
-        priority: Priority,
+        (priority, rank, place): Place,
         held: bool,
         instructions: u64,
         legs: impl Iterator<Item = Leg>,
     ) {
         let units = &mut self.units[list_of(priority)];
         let first = units.legs.len();
-        units.push(place, if held { HELD } else { 0 }, legs);
+        units.push(place, rank, if held { HELD } else { 0 }, legs);
         let sums = if held {
             &mut self.held_sums
         } else {
@@ -354,6 +375,7 @@ impl Cycle {
                 let live = (0..units.places.len()).filter(|&at| units.flags[at] & GONE == 0);
                 live.map(move |at| Member {
                     place: units.places[at],
+                    rank: units.rank(units.places[at]),
                     priority,
                     held: units.flags[at] & HELD != 0,
                     settled: units.flags[at] & SETTLED != 0,

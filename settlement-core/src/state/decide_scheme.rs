@@ -251,6 +251,7 @@ impl State {
     fn is_in_use(&self, account: AccountId) -> bool {
         let queued = self.queues.iter().flat_map(|(_, unit)| unit.legs.iter());
         let unmatched = self.unmatched.iter().flat_map(|(_, side)| side.legs.iter());
+        let pending = self.pending.iter().flat_map(|(_, unit)| unit.legs.iter());
         let live = self
             .cycles_live
             .iter()
@@ -261,6 +262,7 @@ impl State {
         self.accounts[account.0 as usize].balance() != 0
             || queued
                 .chain(unmatched)
+                .chain(pending)
                 .any(|leg| leg.debtor == account || leg.creditor == account)
             || members.any(|leg| leg.debtor == account.0 || leg.creditor == account.0)
     }

@@ -29,12 +29,6 @@ impl State {
                 let view = |cycle| self.cycle_view(cycle, None, false);
                 View::Cycles(cycles.into_iter().map(view).collect())
             }
-            Query::Unsettled {
-                cycle,
-                participant,
-                offset,
-                limit,
-            } => View::Unsettled(self.unsettled(*cycle, *participant, *offset, *limit)),
             Query::Quote(provider, id) => {
                 let provider_id = self.directory.participant_id(*provider);
                 let quote = provider_id.and_then(|provider| self.quotes.get(provider, *id));
@@ -83,6 +77,10 @@ impl State {
             Standing::Cancelled => Status::Cancelled,
             _ if self.identities.is_held(id) => Status::Waiting(Waiting::Held),
             Standing::Unmatched => Status::Waiting(Waiting::Unmatched),
+            Standing::Pending => {
+                let unit = self.pending.get(self.identities.trade_of(id));
+                Status::Waiting(unit.expect("it stands there").waits_for())
+            }
             Standing::Queued => Status::Waiting(self.waiting_reason(id)),
             Standing::Member(cycle) => {
                 let cycle = &self.cycles[cycle as usize];
@@ -94,10 +92,14 @@ impl State {
         }
     }
 
+    /// What names the unit that an instruction is part of: a trade queues under its second side, a
+    /// group under the last that was ready.
+    pub(super) fn unit_of(&self, id: EntryId) -> EntryId {
+        self.groups.unit_of(self.identities.trade_of(id))
+    }
+
     fn waiting_reason(&self, id: EntryId) -> Waiting {
-        // A trade queues under its second side.
-        let partner = self.identities.partner(id).unwrap_or(id);
-        let (place, unit) = self.queues.by_id(id.max(partner)).expect("queued");
+        let (place, unit) = self.queues.by_id(self.unit_of(id)).expect("queued");
         if self.is_first(place, unit) {
             Waiting::Liquidity
         } else {

@@ -171,6 +171,7 @@ pub fn payments_padded(numbers: std::ops::Range<u64>, cents: i64, padding: usize
                 value_date: Date::parse(TODAY.as_bytes()).unwrap(),
                 quote_id: None,
                 trade_reference: None,
+                conditions: None,
             }),
         });
     }

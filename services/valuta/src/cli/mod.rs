@@ -13,11 +13,13 @@
 //! | `verify`            | `verify`, offline                                                     |
 //! | `calendar`          | `calendar`, offline                                                   |
 //! | `rates`             | `rates`, `quote`                                                      |
+//! | `fx`                | `fx`, offline                                                         |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
 mod calendar;
 mod cycle;
+mod fx;
 mod instruction_file;
 mod instruction_json;
 mod movements;
@@ -93,6 +95,9 @@ pub enum Command {
     /// Locked quotes
     #[command(subcommand)]
     Quote(rates::QuoteCommand),
+    /// Convert and split amounts, exactly and offline
+    #[command(subcommand)]
+    Fx(fx::FxCommand),
     /// The scheme's participants
     Participants,
     /// The scheme's accounts, or the state of one
@@ -124,6 +129,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         }
         Command::Verify(args) => return verify::verify(&args, format),
         Command::Calendar(command) => return calendar::calendar(&command, format),
+        Command::Fx(command) => return fx::run(command, format),
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
         command => command,
     };
@@ -152,6 +158,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Calendar(command) => calendar::calendar(&command, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
         Command::Quote(command) => rates::quote(command, &connection, format).await,
+        Command::Fx(command) => fx::run(command, format),
         Command::Participants => scheme::participants(&connection, format).await,
         Command::Accounts(args) => scheme::accounts(args, &connection, format).await,
         Command::Limits(command) => scheme::limits(command, &connection, format).await,
