@@ -220,6 +220,8 @@ impl Follower {
             | Event::TokenRevoked { .. }
             | Event::TimeSet(_)
             | Event::RatesSet(_)
+            | Event::ProviderRatesSet(_)
+            | Event::RateRulesSet(_)
             | Event::QuoteLocked { .. }
             | Event::Requested { .. }
             | Event::Acknowledged { .. } => {}

@@ -33,12 +33,13 @@ mod query;
 mod query_cycle;
 mod queues;
 mod quotes;
+mod rates;
 mod requests;
 #[cfg(test)]
 mod tests;
 mod unmatched;
 
-use crate::command::{Action, Caller, Command, CutOffs, Position, RateLine, Refusal, Token};
+use crate::command::{Action, Caller, Command, CutOffs, Position, Refusal, Token};
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::ids::{
@@ -49,11 +50,12 @@ use crate::record::RunResult;
 use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
 use cycles::Cycle;
-use fx::{AssetCode, RateBook};
+use fx::AssetCode;
 use identities::Identities;
 use limits::{Limits, Usage};
 use queues::Queues;
 use quotes::Quotes;
+use rates::Rates;
 use requests::Requests;
 use std::collections::BTreeMap;
 use unmatched::Unmatched;
@@ -107,8 +109,7 @@ pub struct State {
     /// Cycles that are not completed.
     cycles_live: Vec<u32>,
     quotes: Quotes,
-    rates: Vec<RateLine>,
-    book: RateBook,
+    rates: Rates,
     tokens: BTreeMap<ShortText, Token>,
     token_labels: BTreeMap<[u8; 32], ShortText>,
     tokens_version: u64,
@@ -140,8 +141,7 @@ impl State {
             cycle_numbers: BTreeMap::new(),
             cycles_live: Vec::new(),
             quotes: Quotes::default(),
-            rates: Vec::new(),
-            book: RateBook::new(),
+            rates: Rates::default(),
             tokens: BTreeMap::new(),
             token_labels: BTreeMap::new(),
             tokens_version: 0,

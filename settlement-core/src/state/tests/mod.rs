@@ -20,6 +20,7 @@ mod cycles;
 mod gross;
 mod instructions;
 mod quotes;
+mod rates;
 mod simulation;
 mod trades;
 
