@@ -38,6 +38,7 @@ mod query;
 mod query_cycle;
 mod queues;
 mod quotes;
+mod rates;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -45,8 +46,7 @@ mod unmatched;
 
 use crate::chunks::Chunks;
 use crate::command::{
-    Action, AssetCutOff, Caller, Command, CutOffPurpose, CutOffs, Position, RateLine, Refusal,
-    Token,
+    Action, AssetCutOff, Caller, Command, CutOffPurpose, CutOffs, Position, Refusal, Token,
 };
 use crate::directory::Directory;
 use crate::event::Event;
@@ -61,12 +61,13 @@ use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
 use calendar::EntryCutOffs;
 use cycles::{Cycle, Cycles};
-use fx::{AssetCode, Calendars, RateBook};
+use fx::{AssetCode, Calendars};
 use identities::Identities;
 use limits::{Limits, Usage};
 use pending::{Documents, Expiries, Groups, Pending};
 use queues::Queues;
 use quotes::Quotes;
+use rates::Rates;
 use requests::Requests;
 use std::sync::Arc;
 use unmatched::Unmatched;
@@ -130,8 +131,7 @@ pub struct State {
     /// Cycles that are not completed.
     cycles_live: Vec<u32>,
     quotes: Quotes,
-    rates: Arc<Vec<RateLine>>,
-    book: Arc<RateBook>,
+    rates: Arc<Rates>,
     tokens: Sorted<ShortText, Token>,
     token_labels: Sorted<[u8; 32], ShortText>,
     tokens_version: u64,
@@ -171,7 +171,6 @@ impl State {
             cycles_live: Vec::new(),
             quotes: Quotes::default(),
             rates: Arc::default(),
-            book: Arc::new(RateBook::new()),
             tokens: Sorted::default(),
             token_labels: Sorted::default(),
             tokens_version: 0,
@@ -451,7 +450,6 @@ impl Freeze for State {
             cycles_live: _,
             quotes,
             rates: _,
-            book: _,
             tokens,
             token_labels,
             tokens_version: _,

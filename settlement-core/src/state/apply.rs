@@ -9,13 +9,12 @@ use super::quotes::Quote;
 use super::requests::Request;
 use super::unmatched::Side;
 use super::{Account, Mirror, State};
-use crate::command::{LimitLine, MovementKind, RateLine, Token};
+use crate::command::{LimitLine, MovementKind, Token};
 use crate::conditions::Progress;
 use crate::event::{Entry, Event, Legs, Order, OrderLeg, i128Cbor};
 use crate::ids::{AccountId, CycleName, Date, Sequence, Timestamp};
 use crate::instruction::{Digest, Kind, Lane};
 use crate::rejection::Rejection;
-use fx::{RateBook, RateQuote, RateQuoteError};
 use std::sync::Arc;
 
 /// How a unit goes on: into its lane, or to wait for something.
@@ -145,7 +144,9 @@ impl State {
                 self.tokens_version += 1;
             }
             Event::TimeSet(time) => self.rehearsal_time = Some(*time),
-            Event::RatesSet(lines) => self.set_rates(lines),
+            Event::RatesSet(lines) => Arc::make_mut(&mut self.rates).set_all(lines),
+            Event::ProviderRatesSet(lines) => Arc::make_mut(&mut self.rates).set(lines),
+            Event::RateRulesSet(rules) => Arc::make_mut(&mut self.rates).set_rules(rules),
             Event::QuoteLocked { provider, .. } => {
                 let quote = locked_quote(event).expect("the event is a quote's");
                 self.quotes.insert(*provider, quote);
@@ -491,38 +492,6 @@ impl State {
         self.tokens.insert(token.label, *token);
         self.token_labels.insert(token.hash, token.label);
         self.tokens_version += 1;
-    }
-
-    fn set_rates(&mut self, lines: &[RateLine]) {
-        self.rates = Arc::new(lines.to_vec());
-        self.book = Arc::new(rate_book(lines).expect("decided: the rates make a book"));
-    }
-}
-
-/// The book of a rate set; the first reason why it makes none, and at which line.
-pub(super) fn rate_book(lines: &[RateLine]) -> Result<RateBook, (String, String)> {
-    let mut book = RateBook::new();
-    for (index, line) in lines.iter().enumerate() {
-        let at = |field| format!("rates[{index}].{field}");
-        let quote = RateQuote::new(line.pair, line.bid, line.ask, line.time.0, &line.source);
-        let quote = quote.map_err(|error| (at(rate_field(&error)), error.to_string()))?;
-        let replaced = book
-            .insert(quote)
-            .map_err(|error| (at("pair"), error.to_string()))?;
-        if replaced.is_some() {
-            return Err((at("pair"), format!("{} comes twice", line.pair)));
-        }
-    }
-    Ok(book)
-}
-
-/// Which field of a rate an error is about.
-fn rate_field(error: &RateQuoteError) -> &'static str {
-    match error {
-        RateQuoteError::Bid { .. } | RateQuoteError::BidAboveAsk { .. } => "bid",
-        RateQuoteError::Ask { .. } => "ask",
-        RateQuoteError::Source { .. } => "source",
-        RateQuoteError::SameAsset { .. } => "pair",
     }
 }
 

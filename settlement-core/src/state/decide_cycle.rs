@@ -234,7 +234,12 @@ impl State {
             quote: base,
         };
         let mut pivots = self.directory.assets().iter().map(|line| line.code);
-        let rate = pivots.find_map(|pivot| self.book.rate_through(pair, pivot, Price::Mid).ok())?;
+        let rate = pivots.find_map(|pivot| {
+            self.rates
+                .valuation
+                .rate_through(pair, pivot, Price::Mid)
+                .ok()
+        })?;
         valuation_rate(&rate).ok()
     }
 }

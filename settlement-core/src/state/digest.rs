@@ -167,7 +167,11 @@ impl State {
                 used_by,
             )
         }));
-        feed.list(self.rates.iter());
+        let (sets, last, accepted, rules) = self.rates.parts();
+        feed.list(sets);
+        feed.list(last);
+        feed.list(accepted);
+        feed.put(rules);
         feed.list(self.requests.iter().map(|((caller, id), request)| {
             (
                 caller,
