@@ -47,4 +47,4 @@ pub use rate_book::{RateBook, RateBookError};
 pub use rate_quote::{Price, RateQuote, RateQuoteError};
 pub use rounding::Rounding;
 pub use split::{SplitError, split};
-pub use valuation::{ValuationRate, valuation_rate};
+pub use valuation::{VALUATION_DECIMALS, VALUE_DECIMALS, ValuationRate, valuation_rate};

@@ -27,6 +27,7 @@ mod decide_movement;
 mod decide_quote;
 mod decide_scheme;
 mod digest;
+mod frozen;
 mod gross;
 mod identities;
 mod lifecycle;
@@ -62,6 +63,7 @@ use requests::Requests;
 use std::collections::BTreeMap;
 use unmatched::Unmatched;
 
+pub use frozen::{Change, FrozenView, RunScope, WhatIfError};
 pub use lifecycle::RunRequest;
 
 /// A day in milliseconds.

@@ -141,7 +141,7 @@ struct Cursor {
 
 impl<'a> Replay<'a> {
     fn start(problem: &'a Problem, trace: &'a [Removal]) -> Self {
-        let key_count = problem.key_count() as usize;
+        let key_count = problem.account_count() as usize;
         let mut replay = Self {
             problem,
             trace,
@@ -164,7 +164,7 @@ impl<'a> Replay<'a> {
                 index += 1;
             }
         }
-        (0..problem.key_count()).for_each(|key| replay.test(key));
+        (0..problem.account_count()).for_each(|key| replay.test(key));
         replay
     }
 

@@ -222,7 +222,11 @@ impl State {
 
     /// Base per unit of asset: the middle between bid and ask, exactly halved, then frozen to 12
     /// decimals; direct, inverse, or through the first asset that both are quoted against.
-    fn valuation(&self, asset: fx::AssetCode, base: fx::AssetCode) -> Option<ValuationRate> {
+    pub(super) fn valuation(
+        &self,
+        asset: fx::AssetCode,
+        base: fx::AssetCode,
+    ) -> Option<ValuationRate> {
         if asset == base {
             return Some(ValuationRate::ONE);
         }

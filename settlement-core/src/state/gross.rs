@@ -2,6 +2,7 @@
 
 use super::State;
 use super::decide_instruction::run_leg;
+use super::frozen::RunInputs;
 use super::identities::EntryId;
 use super::queues::{Place, Queued, debited, net_of};
 use crate::certificate::Certificate;
@@ -71,25 +72,26 @@ impl State {
         if !self.queues.take_changed() || self.queues.is_empty() {
             return None;
         }
-        let (problem, units) = self.gridlock();
+        let RunInputs { problem, units } = self.gridlock();
         let outcome = run::settle(&problem);
         if outcome.settled.set_count() == 0 {
             return None;
         }
         for unit in outcome.settled.iter_set() {
-            let unit = self.identities.sequence(units[unit as usize]);
+            let (.., place) = units[unit as usize];
+            let unit = self.identities.sequence(place);
             self.enact(sequence, now, Event::Settled { unit }, events);
         }
         Some(Certificate::new(&problem, outcome.removals).hash())
     }
 
     /// Queued units with what is free. A unit on a blocked account stays out, and so does all behind it.
-    fn gridlock(&self) -> (Problem, Vec<EntryId>) {
+    pub(super) fn gridlock(&self) -> RunInputs {
         let balances: Vec<i64> = self.accounts.iter().map(|account| account.free).collect();
         let floors = vec![0; balances.len()];
         let mut problem = Problem::new(balances, floors).expect("as many floors as balances");
         let (mut units, mut stopped) = (Vec::new(), BTreeSet::new());
-        for ((.., id), unit) in self.queues.iter().filter(|(_, unit)| !unit.held) {
+        for (place, unit) in self.queues.iter().filter(|(_, unit)| !unit.held) {
             let behind = debited(&unit.legs).any(|account| stopped.contains(&account));
             if behind || self.is_blocked(&unit.legs) {
                 stopped.extend(debited(&unit.legs));
@@ -98,9 +100,9 @@ impl State {
             let legs: Vec<run::Leg> = unit.legs.iter().map(run_leg).collect();
             let pushed = problem.push_unit(&legs);
             pushed.expect("legs were checked when they were accepted");
-            units.push(id);
+            units.push(place);
         }
-        (problem, units)
+        RunInputs { problem, units }
     }
 
     /// Rejects queued units whose time has come: past their value date, or past what their quote allows.

@@ -399,7 +399,7 @@ fn change(removals: &mut Vec<Removal>, problem: &Problem, random: &mut Random) {
     let count = removals.len() as u64;
     let (units, keys) = (
         u64::from(problem.unit_count()),
-        u64::from(problem.key_count()),
+        u64::from(problem.account_count()),
     );
     if units == 0 {
         return;
@@ -462,7 +462,7 @@ fn bytes_are_stable() {
 fn input_hash_by_hand(problem: &Problem) -> [u8; 32] {
     let mut bytes = b"valuta-run-in-v1".to_vec();
     let leg_count = problem.legs().len() as u32;
-    for count in [problem.key_count(), problem.unit_count(), leg_count] {
+    for count in [problem.account_count(), problem.unit_count(), leg_count] {
         bytes.extend(count.to_le_bytes());
     }
     bytes.extend(

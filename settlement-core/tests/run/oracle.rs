@@ -191,26 +191,26 @@ fn refuses_what_is_not_a_problem() {
     refuse(&[], ProblemError::LegsMissing { unit: 1 });
     refuse(
         &[leg(0, 1, 1), leg(2, 1, 1)],
-        ProblemError::KeyUnknown {
+        ProblemError::AccountUnknown {
             unit: 1,
             leg: 1,
-            key: 2,
+            account: 2,
         },
     );
     refuse(
         &[leg(0, 2, 0)],
-        ProblemError::KeyUnknown {
+        ProblemError::AccountUnknown {
             unit: 1,
             leg: 0,
-            key: 2,
+            account: 2,
         },
     );
     refuse(
         &[leg(1, 1, 1)],
-        ProblemError::KeysMustBeDifferent {
+        ProblemError::AccountsMustBeDifferent {
             unit: 1,
             leg: 0,
-            key: 1,
+            account: 1,
         },
     );
     for amount in [0, -1, i64::MIN] {

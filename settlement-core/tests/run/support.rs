@@ -132,7 +132,7 @@ fn members(problem: &Problem, key: u32) -> impl DoubleEndedIterator<Item = u32> 
 /// Whether every key with a member in the set ends at or above its floor.
 pub fn is_feasible(problem: &Problem, set: &[bool]) -> bool {
     let closing = closing(problem, set);
-    (0..problem.key_count()).all(|key| {
+    (0..problem.account_count()).all(|key| {
         let tested = members(problem, key).any(|unit| set[unit as usize]);
         !tested || closing[key as usize] >= i128::from(problem.floors()[key as usize])
     })
@@ -140,7 +140,7 @@ pub fn is_feasible(problem: &Problem, set: &[bool]) -> bool {
 
 /// Whether every key's members in the set are a prefix of its queue.
 pub fn keeps_order(problem: &Problem, set: &[bool]) -> bool {
-    (0..problem.key_count()).all(|key| {
+    (0..problem.account_count()).all(|key| {
         let inside: Vec<bool> = members(problem, key)
             .map(|unit| set[unit as usize])
             .collect();

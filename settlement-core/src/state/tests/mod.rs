@@ -19,13 +19,14 @@
 mod commands;
 mod conditions;
 mod cycles;
+mod frozen;
 mod gross;
 mod instructions;
 mod quotes;
 mod simulation;
 mod trades;
 
-use super::State;
+use super::{FrozenView, State};
 use crate::command::*;
 use crate::conditions::*;
 use crate::event::Event;
@@ -435,6 +436,11 @@ impl World {
     pub(super) fn at(&mut self, hours: i64) -> &mut Self {
         self.now = Timestamp(MORNING.0 + hours * HOUR_MS);
         self
+    }
+
+    /// All up to now, frozen.
+    pub(super) fn frozen(&self) -> FrozenView {
+        FrozenView::new(self.state.clone(), Sequence(self.next - 1), self.now)
     }
 
     pub(super) fn status(&self, sequence: Sequence) -> String {
