@@ -317,11 +317,7 @@ fn field_parts(field: Field, leg: u8) -> (&'static str, Place, String) {
     match field {
         Field::Lane => ("LANE", Of("lane"), text("gross or net")),
         Field::Priority => ("PRIORITY", Of("priority"), text("normal, high or urgent")),
-        Field::Created => (
-            "CREATED",
-            Of("created"),
-            instant(),
-        ),
+        Field::Created => ("CREATED", Of("created"), instant()),
         Field::ValueDate => ("VALUE_DATE", Of("value_date"), text("a date, YYYY-MM-DD")),
         Field::Legs => ("LEGS", Of("legs"), format!("1 to {LEGS_MAX} legs")),
         Field::LegDebtor => ("LEG_DEBTOR", Leg(leg, "debtor"), bic()),

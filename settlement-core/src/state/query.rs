@@ -6,8 +6,8 @@ use crate::command::{AccountLine, LimitLine};
 use crate::ids::{AccountId, AssetId, Bic, Timestamp};
 use crate::instruction::Identity;
 use crate::view::{
-    AssetView, ConditionsView, ControlTotal, CycleState, InstructionAnswer, PositionView, Query, QuoteState,
-    QuoteView, SchemeView, Statistics, Status, View, Waiting,
+    AssetView, ConditionsView, ControlTotal, CycleState, InstructionAnswer, PositionView, Query,
+    QuoteState, QuoteView, SchemeView, Statistics, Status, View, Waiting,
 };
 
 impl State {
