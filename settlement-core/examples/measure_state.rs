@@ -152,6 +152,8 @@ fn scheme() -> Scheme {
         accounts: accounts.collect(),
         limits: Vec::new(),
         cut_offs: None,
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }
 

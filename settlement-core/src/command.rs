@@ -2,6 +2,7 @@
 
 use crate::ids::{Bic, CycleName, Date, Sequence, Timestamp, Uetr};
 use crate::instruction::{Digest, Identity, Kind, Priority, ShortText};
+use fx::calendar::{DayChange, LocalCutoff};
 use fx::{AssetCode, Pair, Rounding};
 use minicbor::{Decode, Encode};
 use rust_decimal::Decimal;
@@ -188,6 +189,10 @@ pub struct Scheme {
     pub limits: Vec<LimitLine>,
     #[n(6)]
     pub cut_offs: Option<CutOffs>,
+    #[cbor(n(30), default)]
+    pub asset_cut_offs: Vec<AssetCutOff>,
+    #[cbor(n(31), default)]
+    pub days: Vec<AssetDay>,
 }
 
 /// An asset, its decimals (0 to 8, fixed at registration) and its settlement agent.
@@ -282,6 +287,59 @@ pub struct CutOffs {
     pub pay_in_minutes: u16,
     #[n(3)]
     pub completion_minutes: u16,
+}
+
+/// What an asset's cut-off ends, on a value date.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum CutOffPurpose {
+    /// Payments: a customer's money.
+    #[n(1)]
+    Customer,
+    /// Covers, returns and trade sides: the banks' own.
+    #[n(2)]
+    Interbank,
+    /// Cancelling.
+    #[n(3)]
+    Cancel,
+    /// Paying in on time; never later than the cycle's own deadline.
+    #[n(4)]
+    PayIn,
+    /// Joining a cycle.
+    #[n(5)]
+    Close,
+}
+
+/// One asset's cut-off for one purpose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct AssetCutOff {
+    #[n(0)]
+    pub asset: AssetCode,
+    #[n(1)]
+    pub purpose: CutOffPurpose,
+    /// `None` lifts it.
+    #[n(2)]
+    pub cut_off: Option<LocalCutoff>,
+    /// It is on so many business days of the asset before the value date; 0 to
+    /// [`CUT_OFF_DAYS_BEFORE_MAX`].
+    #[n(3)]
+    pub days_before: u8,
+}
+
+/// How many business days before the value date a cut-off may be.
+pub const CUT_OFF_DAYS_BEFORE_MAX: u8 = 5;
+
+/// One date of one asset, as the scheme has it, whatever the published holidays are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct AssetDay {
+    #[n(0)]
+    pub asset: AssetCode,
+    #[n(1)]
+    pub date: Date,
+    #[n(2)]
+    pub change: DayChange,
 }
 
 /// A token: SHA-256 of its text, and whom it stands for.

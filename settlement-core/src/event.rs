@@ -1,8 +1,8 @@
 //! What happened. An event carries all that `apply` needs, so a replay never decides again.
 
 use crate::command::{
-    AccountLine, AssetLine, Caller, CutOffs, LimitLine, MovementKind, ParticipantState, Position,
-    QuoteTerms, RateLine, Token,
+    AccountLine, AssetCutOff, AssetDay, AssetLine, Caller, CutOffPurpose, CutOffs, LimitLine,
+    MovementKind, ParticipantState, Position, QuoteTerms, RateLine, Token,
 };
 use crate::conditions::Conditions;
 use crate::ids::{
@@ -246,6 +246,30 @@ pub struct ScheduleLine {
     pub pay_out_due: i64,
 }
 
+/// What a cycle takes from the calendar as it opens; later changes of the calendar leave it as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+pub struct CycleCalendar {
+    /// The first 16 bytes of the SHA-256 of all that instants are worked out from: holiday figures, zone
+    /// data, and the scheme's days and cut-offs.
+    #[n(0)]
+    pub version: Digest,
+    /// By asset and purpose, of assets with cut-offs of their own.
+    #[n(1)]
+    pub cut_offs: Vec<CutOffInstant>,
+}
+
+/// One asset's cut-off for one purpose, as an instant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct CutOffInstant {
+    #[n(0)]
+    pub asset: AssetId,
+    #[n(1)]
+    pub purpose: CutOffPurpose,
+    #[n(2)]
+    pub instant: Timestamp,
+}
+
 /// What happened.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[allow(missing_docs)]
@@ -382,6 +406,9 @@ pub enum Event {
         pay_in_deadline: Timestamp,
         #[n(3)]
         completion_deadline: Timestamp,
+        /// What the calendar said then; `None` in records from before there was one.
+        #[n(10)]
+        calendar: Option<CycleCalendar>,
     },
     #[n(21)]
     CycleClosed {
@@ -474,6 +501,11 @@ pub enum Event {
     },
     #[n(38)]
     TimeSet(#[n(0)] Timestamp),
+    /// Set, changed, or lifted.
+    #[n(65)]
+    AssetCutOffSet(#[n(0)] AssetCutOff),
+    #[n(66)]
+    AssetDaySet(#[n(0)] AssetDay),
 
     // --- rates and quotes ---------------------------------------------------------------------
     #[n(40)]

@@ -270,6 +270,8 @@ impl Follower {
             | Event::TokenSet(_)
             | Event::TokenRevoked { .. }
             | Event::TimeSet(_)
+            | Event::AssetCutOffSet(_)
+            | Event::AssetDaySet(_)
             | Event::RatesSet(_)
             | Event::QuoteLocked { .. }
             | Event::Requested { .. }

@@ -86,7 +86,7 @@ pub struct Identity {
 }
 
 /// First 16 bytes of the SHA-256 of the canonical instruction bytes: tells the same content from other.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Encode, Decode)]
 #[cbor(transparent)]
 pub struct Digest(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 

@@ -245,21 +245,42 @@ pub enum Rejection {
     /// TM01: net, and no open cycle of the value date takes it any more.
     #[n(20)]
     PastCutOff,
+    /// TM01: past the cut-off of the leg's asset for such an instruction.
+    #[n(65)]
+    PastAssetCutOff {
+        #[allow(missing_docs)]
+        #[n(0)]
+        leg: u8,
+    },
     /// DT02: created before the scheme's retention.
     #[n(21)]
     CreatedTooOld,
     /// DT02: created more than 5 minutes ahead of record time.
     #[n(22)]
     CreatedInFuture,
-    /// DT03.
+    /// DT03: a weekend.
     #[n(23)]
     NoBusinessDay,
+    /// DT03: a holiday of the leg's asset.
+    #[n(66)]
+    HolidayOfAsset {
+        #[allow(missing_docs)]
+        #[n(0)]
+        leg: u8,
+    },
     /// DT04.
     #[n(24)]
     ValueDateTooFarAhead,
     /// DT05.
     #[n(25)]
     ValueDateInPast,
+    /// DT03: the holiday figures of the leg's asset do not reach the date, so nobody can say.
+    #[n(67)]
+    BeyondCalendar {
+        #[allow(missing_docs)]
+        #[n(0)]
+        leg: u8,
+    },
     /// NARR: no such quote of the provider that the legs name, for this taker.
     #[n(26)]
     QuoteUnknown,
@@ -342,9 +363,9 @@ impl Rejection {
             R::CreditorSuspended { .. } => "AG11",
             R::AboveInstructionLimit { .. } => "AM13",
             R::AboveBilateralCap { .. } => "AM14",
-            R::PastCutOff => "TM01",
+            R::PastCutOff | R::PastAssetCutOff { .. } => "TM01",
             R::CreatedTooOld | R::CreatedInFuture => "DT02",
-            R::NoBusinessDay => "DT03",
+            R::NoBusinessDay | R::HolidayOfAsset { .. } | R::BeyondCalendar { .. } => "DT03",
             R::ValueDateTooFarAhead => "DT04",
             R::ValueDateInPast => "DT05",
             R::ExpiredInQueue => "AB03",

@@ -18,6 +18,7 @@ mod apply;
 mod apply_conditions;
 mod apply_cycle;
 mod batch;
+mod calendar;
 mod cycles;
 mod decide_command;
 mod decide_conditions;
@@ -42,7 +43,10 @@ mod requests;
 mod tests;
 mod unmatched;
 
-use crate::command::{Action, Caller, Command, CutOffs, Position, RateLine, Refusal, Token};
+use crate::command::{
+    Action, AssetCutOff, Caller, Command, CutOffPurpose, CutOffs, Position, RateLine, Refusal,
+    Token,
+};
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::ids::{
@@ -52,8 +56,9 @@ use crate::instruction::{Lane, ShortText, Submission, Submissions};
 use crate::record::RunResult;
 use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
+use calendar::EntryCutOffs;
 use cycles::Cycle;
-use fx::{AssetCode, RateBook};
+use fx::{AssetCode, Calendars, RateBook};
 use identities::Identities;
 use limits::{Limits, Usage};
 use pending::{Documents, Expiries, Groups, Pending};
@@ -97,6 +102,10 @@ pub struct State {
     rehearsal_time: Option<Timestamp>,
     scheme: Option<(ShortText, AssetCode)>,
     cut_offs: Option<CutOffs>,
+    asset_cut_offs: BTreeMap<(AssetCode, CutOffPurpose), AssetCutOff>,
+    calendars: Calendars,
+    /// Worked out from the two above; no part of the replicated state.
+    entry_cut_offs: EntryCutOffs,
     directory: Directory,
     /// By account id.
     accounts: Vec<Account>,
@@ -139,6 +148,9 @@ impl State {
             rehearsal_time: None,
             scheme: None,
             cut_offs: None,
+            asset_cut_offs: BTreeMap::new(),
+            calendars: Calendars::new(),
+            entry_cut_offs: EntryCutOffs::default(),
             directory: Directory::default(),
             accounts: Vec::new(),
             mirrors: Vec::new(),
@@ -203,6 +215,7 @@ impl State {
             self.enact(sequence, now, event, events);
             return answer;
         }
+        self.prepare_cut_offs(batch, item, now);
         let event = self.decide_instruction(batch, item, now);
         self.enact(sequence, now, event, events);
         let id = self.identities.last().expect("just remembered");

@@ -1,11 +1,11 @@
 //! Questions to the live state, and their answers: names and minor units, ready for an edge to print.
 
 use crate::command::{
-    AccountLine, AssetLine, CutOffs, LimitLine, ParticipantLine, Position, QuoteTerms, RateLine,
-    Token,
+    AccountLine, AssetCutOff, AssetDay, AssetLine, CutOffPurpose, CutOffs, LimitLine,
+    ParticipantLine, Position, QuoteTerms, RateLine, Token,
 };
 use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
-use crate::instruction::{Identity, ShortText};
+use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
 use fx::AssetCode;
 
@@ -205,6 +205,10 @@ pub struct CycleView {
     pub net_value: i128,
     pub base_asset: AssetView,
     pub batches: Vec<BatchNumber>,
+    /// Of all that its instants were worked out from.
+    pub calendar_version: Digest,
+    /// Instants of assets with cut-offs of their own, by asset and purpose.
+    pub cut_offs: Vec<(AssetCode, CutOffPurpose, Timestamp)>,
 }
 
 /// One asset's sums over a cycle's members.
@@ -325,6 +329,8 @@ pub struct SchemeView {
     pub accounts: Vec<AccountLine>,
     pub limits: Vec<LimitLine>,
     pub cut_offs: Option<CutOffs>,
+    pub asset_cut_offs: Vec<AssetCutOff>,
+    pub days: Vec<AssetDay>,
     /// Hashes stay inside; for [`Token::label`] and [`Token::caller`].
     pub tokens: Vec<Token>,
 }

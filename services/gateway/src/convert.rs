@@ -1,8 +1,8 @@
 //! The core's views as wire messages: names, statuses, instants, and amounts in major units as text.
 
 use crate::rejection;
-use fx::format_minor_units;
-use settlement_core::command::FixedSide;
+use fx::{AssetCode, format_minor_units};
+use settlement_core::command::{CutOffPurpose, FixedSide};
 use settlement_core::ids::Timestamp;
 use settlement_core::instruction::Kind;
 use settlement_core::view::{
@@ -109,6 +109,30 @@ pub(crate) fn cycle(cycle: CycleView) -> v1::Cycle {
         gross_value: amount(cycle.gross_value, base),
         net_funding: amount(cycle.net_value, base),
         base_asset: base.code.to_string(),
+        calendar_version: hex(&cycle.calendar_version.0),
+        cut_offs: cycle.cut_offs.iter().map(cycle_cut_off).collect(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn cycle_cut_off(&(asset, purpose, at): &(AssetCode, CutOffPurpose, Timestamp)) -> v1::CycleCutOff {
+    v1::CycleCutOff {
+        asset: asset.to_string(),
+        purpose: cut_off_purpose(purpose) as i32,
+        time: Some(time(at)),
+    }
+}
+
+pub(crate) const fn cut_off_purpose(purpose: CutOffPurpose) -> v1::CutOffPurpose {
+    match purpose {
+        CutOffPurpose::Customer => v1::CutOffPurpose::Customer,
+        CutOffPurpose::Interbank => v1::CutOffPurpose::Interbank,
+        CutOffPurpose::Cancel => v1::CutOffPurpose::Cancel,
+        CutOffPurpose::PayIn => v1::CutOffPurpose::PayIn,
+        CutOffPurpose::Close => v1::CutOffPurpose::Close,
     }
 }
 
@@ -124,6 +148,7 @@ fn cycle_position(fund: &FundView) -> v1::CyclePosition {
         pay_in_paid: amount(fund.pay_in_paid),
         pay_out_due: amount(fund.pay_out_due),
         pay_out_paid: amount(fund.pay_out_paid),
+        pay_in_deadline: Some(time(fund.pay_in_deadline)),
     }
 }
 

@@ -167,6 +167,11 @@ fn parts(rejection: &Rejection) -> (&'static str, Place, &'static str) {
             Of("value_date"),
             "no open cycle of the value date takes it any more",
         ),
+        R::PastAssetCutOff { leg } => (
+            "PAST_ASSET_CUT_OFF",
+            Leg(leg, "asset"),
+            "past the asset's cut-off for such an instruction on this value date",
+        ),
         R::CreatedTooOld => (
             "CREATED_TOO_OLD",
             Of("created"),
@@ -180,7 +185,17 @@ fn parts(rejection: &Rejection) -> (&'static str, Place, &'static str) {
         R::NoBusinessDay => (
             "NO_BUSINESS_DAY",
             Of("value_date"),
-            "not a business day of every currency in the legs",
+            "a weekend: not a business day of every currency in the legs",
+        ),
+        R::HolidayOfAsset { leg } => (
+            "HOLIDAY_OF_ASSET",
+            Leg(leg, "asset"),
+            "the value date is a holiday of this asset",
+        ),
+        R::BeyondCalendar { leg } => (
+            "BEYOND_CALENDAR",
+            Leg(leg, "asset"),
+            "the holidays of this asset are not known for the value date",
         ),
         R::ValueDateTooFarAhead => (
             "VALUE_DATE_TOO_FAR_AHEAD",

@@ -42,6 +42,8 @@ pub(crate) const fn empty_scheme() -> SchemeView {
         accounts: Vec::new(),
         limits: Vec::new(),
         cut_offs: None,
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
         tokens: Vec::new(),
     }
 }

@@ -103,8 +103,11 @@ impl State {
                 cut_off,
                 pay_in_deadline,
                 completion_deadline,
+                calendar,
             } => {
-                let cycle = Cycle::new(*cycle, *cut_off, *pay_in_deadline, *completion_deadline);
+                let mut cycle =
+                    Cycle::new(*cycle, *cut_off, *pay_in_deadline, *completion_deadline);
+                cycle.calendar = calendar.clone().unwrap_or_default();
                 self.open_cycle(cycle);
             }
             Event::CycleClosed { cycle } => self.cycle_mut(*cycle).close(),
@@ -126,6 +129,12 @@ impl State {
             }
             Event::LimitSet(line) => self.set_limit(line),
             Event::CutOffsSet(cut_offs) => self.cut_offs = Some(cut_offs.clone()),
+            Event::AssetCutOffSet(line) => self.set_asset_cut_off(line),
+            Event::AssetDaySet(line) => {
+                self.calendars
+                    .set(line.asset, line.date.naive(), line.change);
+                self.entry_cut_offs.clear();
+            }
             Event::TokenSet(token) => self.set_token(token),
             Event::TokenRevoked { label } => {
                 let token = self

@@ -6,8 +6,9 @@
 
 use super::identities::EntryId;
 use super::queues::{Place, Rank};
-use crate::event::ScheduleLine;
-use crate::ids::{AccountId, BatchNumber, CycleName, Timestamp};
+use crate::command::CutOffPurpose;
+use crate::event::{CycleCalendar, ScheduleLine};
+use crate::ids::{AccountId, AssetId, BatchNumber, CycleName, Timestamp};
 use crate::instruction::Priority;
 use crate::netting::BilateralNet;
 use crate::run::{Bitmap, Leg, Problem};
@@ -152,6 +153,7 @@ pub(crate) struct Cycle {
     pub(crate) cut_off: Timestamp,
     pub(crate) pay_in_deadline: Timestamp,
     pub(crate) completion_deadline: Timestamp,
+    pub(crate) calendar: CycleCalendar,
     units: [Units; 3],
     /// Of members that are not held, settled ones included.
     sums: Sums,
@@ -216,6 +218,7 @@ impl Cycle {
             cut_off,
             pay_in_deadline,
             completion_deadline,
+            calendar: CycleCalendar::default(),
             units: Default::default(),
             sums: Sums::default(),
             held_sums: Sums::default(),
@@ -242,6 +245,19 @@ impl Cycle {
     /// Whether it takes instructions at that time.
     pub(crate) fn takes(&self, now: Timestamp) -> bool {
         self.state == CycleState::Open && now < self.cut_off
+    }
+
+    /// An asset's own cut-off, as it was when the cycle opened.
+    pub(crate) fn cut_off_of(&self, asset: AssetId, purpose: CutOffPurpose) -> Option<Timestamp> {
+        let cut_offs = &self.calendar.cut_offs;
+        let found = cut_offs.binary_search_by_key(&(asset, purpose), |at| (at.asset, at.purpose));
+        found.ok().map(|at| cut_offs[at].instant)
+    }
+
+    /// Until when an asset is to be paid in: its own deadline, but never later than the cycle's.
+    pub(crate) fn pay_in_deadline_of(&self, asset: AssetId) -> Timestamp {
+        let own = self.cut_off_of(asset, CutOffPurpose::PayIn);
+        own.map_or(self.pay_in_deadline, |own| own.min(self.pay_in_deadline))
     }
 
     /// Whether these legs keep every account's sums within [`ACCOUNT_SUM_MAX`].

@@ -89,7 +89,7 @@ impl State {
             Action::NetCycle(cycle) => self.decide_net(*cycle),
             Action::SettleCycle(cycle) => self.decide_settle(*cycle, now),
             Action::Move(movement) => self.decide_movement(command.caller, movement),
-            Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind),
+            Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind, now),
             Action::Approve(identity) => self.decide_approval(command.caller, identity),
             Action::ShowPreimage { identity, preimage } => self.decide_preimage(identity, preimage),
             Action::SetPriority {
@@ -218,16 +218,26 @@ impl State {
         found.ok_or_else(|| not_found("uetr", "no such instruction of the caller"))
     }
 
-    fn decide_cancel(&self, caller: Caller, uetr: Uetr, kind: Kind) -> Result<Vec<Event>, Refusal> {
+    fn decide_cancel(
+        &self,
+        caller: Caller,
+        uetr: Uetr,
+        kind: Kind,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
         let id = self.own(caller, uetr, kind)?;
+        let unit = self.unit_of(id);
         let event = Event::Cancelled {
-            sequence: self.identities.sequence(self.unit_of(id)),
+            sequence: self.identities.sequence(unit),
         };
         match self.identities.standing(id) {
             Standing::Cancelled => Ok(Vec::new()),
             standing => match self.immovable(id, standing) {
                 Some(reason) => Err(Refusal::WrongState(reason.to_owned())),
-                None => Ok(vec![event]),
+                None => {
+                    self.check_cancel_cut_off(unit, standing, now)?;
+                    Ok(vec![event])
+                }
             },
         }
     }

@@ -49,6 +49,7 @@ impl State {
             cut_off,
             pay_in_deadline,
             completion_deadline,
+            calendar: Some(self.cycle_calendar(name.value_date)?),
         }])
     }
 
@@ -56,9 +57,7 @@ impl State {
         if self.scheme.is_none() {
             return Err(Refusal::WrongState("there is no scheme yet".to_owned()));
         }
-        if !fx::calendar::is_business_day(name.value_date.naive()) {
-            return Err(invalid("cycle", "the value date is no business day"));
-        }
+        self.check_any_open(name.value_date)?;
         if name.value_date < now.date() {
             return Err(invalid("cycle", "the value date is in the past"));
         }

@@ -99,7 +99,7 @@ impl State {
             .ok_or(Rejection::DebtorUnknown { leg: 0 })?;
         self.check_limits(legs, &context, instructing)?;
         let conditions = batch.conditions_of(body);
-        self.check_dates(body, conditions, now)?;
+        self.check_dates(legs, &context, conditions, now)?;
         let cycle = match body.lane {
             Lane::Gross => None,
             Lane::Net => self.taking_cycle(body.value_date, now),
@@ -315,15 +315,16 @@ impl State {
     /// A value date that no cycle could have is no matter of cut-offs: its own code says more.
     fn check_dates(
         &self,
-        body: &Body,
+        legs: &[OrderLeg],
+        context: &Context<'_>,
         conditions: Option<&Conditions>,
         now: Timestamp,
     ) -> Result<(), Rejection> {
+        let body = context.body;
         let not_before = conditions.and_then(|conditions| conditions.not_before);
-        let date = value_date_fault(body, not_before, now.date());
-        let untaken = || self.taking_cycle(body.value_date, now).is_none();
-        if body.lane == Lane::Net && date.is_none() && untaken() {
-            return Err(Rejection::PastCutOff);
+        let date = self.value_date_fault(legs, body, not_before, now.date());
+        if date.is_none() {
+            self.check_cut_offs(legs, context.kind, body, now)?;
         }
         if body.created.0 < now.0 - CREATED_AGE_MS_MAX {
             return Err(Rejection::CreatedTooOld);
@@ -332,6 +333,34 @@ impl State {
             return Err(Rejection::CreatedInFuture);
         }
         date.map_or(Ok(()), Err)
+    }
+
+    /// Gross settles on the record date itself, or later where it is not to settle before; net on any
+    /// business day from the record date on.
+    #[inline]
+    fn value_date_fault(
+        &self,
+        legs: &[OrderLeg],
+        body: &Body,
+        not_before: Option<Timestamp>,
+        today: Date,
+    ) -> Option<Rejection> {
+        let date = body.value_date;
+        let waits = not_before.is_some_and(|since| since.date() >= date);
+        let ahead_days_max = match body.lane {
+            Lane::Gross if !waits => 0,
+            Lane::Gross | Lane::Net => VALUE_DATE_AHEAD_DAYS_MAX,
+        };
+        let closed = self.closed_leg(legs, date);
+        let range = if date.0 > today.0 + ahead_days_max {
+            Some(Rejection::ValueDateTooFarAhead)
+        } else if date < today {
+            Some(Rejection::ValueDateInPast)
+        } else {
+            None
+        };
+        // The order of rejections is that of precedence.
+        closed.into_iter().chain(range).min()
     }
 
     /// The quote that the legs name, if they are what it says.
@@ -455,7 +484,7 @@ impl State {
             Some(_) => Entry::Grouped,
             None => match self.lane_entry(&candidate, now) {
                 // At the cut-off it is rejected as unmatched.
-                Err(Rejection::PastCutOff) => return Ok(None),
+                Err(Rejection::PastCutOff | Rejection::PastAssetCutOff { .. }) => return Ok(None),
                 entry => entry?,
             },
         };
@@ -472,26 +501,6 @@ fn amount_rejection(error: AmountError, leg: u8) -> Rejection {
         AmountError::TooManyDecimals => Rejection::AmountHasTooManyDecimals { leg },
         AmountError::Negative | AmountError::TooLarge => Rejection::AmountInvalid { leg },
         AmountError::Zero => Rejection::AmountMustNotBeZero { leg },
-    }
-}
-
-/// Gross settles on the record date itself, or later where it is not to settle before; net on any
-/// business day from the record date on.
-fn value_date_fault(body: &Body, not_before: Option<Timestamp>, today: Date) -> Option<Rejection> {
-    let date = body.value_date;
-    let waits = not_before.is_some_and(|since| since.date() >= date);
-    let ahead_days_max = match body.lane {
-        Lane::Gross if !waits => 0,
-        Lane::Gross | Lane::Net => VALUE_DATE_AHEAD_DAYS_MAX,
-    };
-    if !fx::calendar::is_business_day(date.naive()) {
-        Some(Rejection::NoBusinessDay)
-    } else if date.0 > today.0 + ahead_days_max {
-        Some(Rejection::ValueDateTooFarAhead)
-    } else if date < today {
-        Some(Rejection::ValueDateInPast)
-    } else {
-        None
     }
 }
 

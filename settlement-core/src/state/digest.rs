@@ -55,6 +55,8 @@ impl State {
         feed.put((self.rehearsal, self.rehearsal_time));
         feed.put(self.scheme);
         feed.put(&self.cut_offs);
+        feed.list(self.asset_cut_offs.values());
+        feed.list(self.day_lines());
         feed.list(self.directory.assets());
         feed.list(self.directory.participants());
         let accounts = self.directory.accounts().iter();
@@ -226,6 +228,7 @@ fn feed_cycle(feed: &mut Feed, cycle: &Cycle) {
         cycle.cut_off,
         cycle.pay_in_deadline,
         cycle.completion_deadline,
+        &cycle.calendar,
     ));
     feed.list(cycle.members().map(|member| {
         let legs: Vec<(u32, u32, i64)> = member

@@ -247,6 +247,8 @@ impl State {
                 .collect(),
             limits: instruction.chain(bilateral).collect(),
             cut_offs: self.cut_offs.clone(),
+            asset_cut_offs: self.asset_cut_offs.values().copied().collect(),
+            days: self.day_lines(),
             tokens: self.tokens.values().copied().collect(),
         }
     }

@@ -36,7 +36,7 @@ impl State {
             pay_in_paid: at(&cycle.paid_in, account).into(),
             pay_out_due: line.map_or(0, |line| line.pay_out_due).into(),
             pay_out_paid: at(&cycle.paid_out, account).into(),
-            pay_in_deadline: cycle.pay_in_deadline,
+            pay_in_deadline: cycle.pay_in_deadline_of(entry.asset),
         })
     }
 
@@ -81,6 +81,8 @@ impl State {
             net_value: minor_units(cycle.net_value),
             base_asset,
             batches: cycle.batches.clone(),
+            calendar_version: cycle.calendar.version,
+            cut_offs: self.cut_off_views(cycle),
         }
     }
 

@@ -106,6 +106,8 @@ fn scheme() -> Scheme {
             .to_vec(),
         limits: Vec::new(),
         cut_offs: None,
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }
 

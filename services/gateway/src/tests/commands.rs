@@ -28,6 +28,8 @@ fn cycle_view(state: CycleState) -> CycleView {
         net_value: 0,
         base_asset: asset("USD", 2),
         batches: Vec::new(),
+        calendar_version: Default::default(),
+        cut_offs: Vec::new(),
     }
 }
 

@@ -408,5 +408,7 @@ fn scheme() -> Scheme {
             pay_in_minutes: 13 * 60,
             completion_minutes: 14 * 60,
         }),
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }

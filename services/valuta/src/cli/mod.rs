@@ -13,11 +13,13 @@
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
 //! | `rates`             | `rates`, `quote`                                                      |
+//! | `fx`                | `fx`, offline                                                         |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
 mod conditions;
 mod cycle;
+mod fx;
 mod instruction_file;
 mod instruction_json;
 mod movements;
@@ -96,6 +98,9 @@ pub enum Command {
     /// Locked quotes
     #[command(subcommand)]
     Quote(rates::QuoteCommand),
+    /// Convert and split amounts, exactly and offline
+    #[command(subcommand)]
+    Fx(fx::FxCommand),
     /// The scheme's participants
     Participants,
     /// The scheme's accounts, or the state of one
@@ -119,13 +124,14 @@ pub enum Command {
 /// Each kind is one exit code: see [`CliError`].
 pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
     let format = options.output;
-    // These two need no server.
+    // These need no server.
     let command = match command {
         Command::Scheme(scheme::SchemeCommand::Sample) => {
             crate::output::print_text(crate::scheme_file::SAMPLE);
             return Ok(());
         }
         Command::Verify(args) => return verify::verify(&args, format),
+        Command::Fx(command) => return fx::run(command, format),
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
         command => command,
     };
@@ -156,6 +162,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Verify(args) => verify::verify(&args, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
         Command::Quote(command) => rates::quote(command, &connection, format).await,
+        Command::Fx(command) => fx::run(command, format),
         Command::Participants => scheme::participants(&connection, format).await,
         Command::Accounts(args) => scheme::accounts(args, &connection, format).await,
         Command::Limits(command) => scheme::limits(command, &connection, format).await,

@@ -417,7 +417,7 @@ fn each_step_is_idempotent_and_in_order() {
         (cycle(2), "cycle: the next number is 1"),
         (
             on("2026-11-21", 1),
-            "cycle: the value date is no business day",
+            "cycle: the value date is no business day of any enabled asset (USD: weekend; EUR: weekend; JPY: weekend)",
         ),
         (on("2026-11-19", 1), "cycle: the value date is in the past"),
     ] {

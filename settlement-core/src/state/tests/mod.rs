@@ -16,6 +16,7 @@
 // Amounts in minor units are grouped as the asset prints them: `100_00` is 100.00.
 #![allow(clippy::unwrap_used, clippy::inconsistent_digit_grouping)]
 
+mod calendar;
 mod commands;
 mod conditions;
 mod cycles;
@@ -129,6 +130,8 @@ pub(super) fn scheme() -> Scheme {
             pay_in_minutes: 13 * 60,
             completion_minutes: 14 * 60,
         }),
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }
 
