@@ -43,9 +43,9 @@ pub use amount::{
     AmountError, AmountTextError, DECIMALS_MAX, DecimalText, MINOR_UNITS_MAX, format_minor_units,
 };
 pub use asset::{AssetCode, AssetText, iso_minor_units};
+pub use calendar::{Calendar, CalendarError, Calendars, CutoffError, Day, LocalCutoff, spot_date};
 pub use conversion::{Conversion, ConvertError, convert, residual};
 pub use ecb::{EcbError, NoRates, ReferenceDay, ReferenceRates};
-pub use calendar::{Calendar, CalendarError, Calendars, CutoffError, Day, LocalCutoff, spot_date};
 pub use ethnum::I256;
 pub use euro::{EuroConversion, EuroError, EuroLeg, EuroRate, convert_through_euro};
 pub use fraction::Fraction;

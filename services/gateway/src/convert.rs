@@ -3,12 +3,12 @@
 use crate::rejection;
 use fx::{AssetCode, format_minor_units};
 use settlement_core::command::{CutOffPurpose, FixedSide};
-use settlement_core::ids::Timestamp;
+use settlement_core::ids::{Bic, Sequence, Timestamp};
 use settlement_core::instruction::Kind;
 use settlement_core::view::{
-    AssetTotals, AssetView, BilateralView, ControlTotal, CycleState, CycleView, FundView,
-    InstructionAnswer, PositionView, QuoteState, QuoteView, Status, UnsettledTest, UnsettledView,
-    Waiting,
+    AssetTotals, AssetView, BilateralView, ClosingChange, ControlTotal, CycleState, CycleView,
+    ExplanationView, FundView, FundingRow, InstructionAnswer, PositionView, QuoteState, QuoteView,
+    RunTotals, Status, Waiting, WhatIfView,
 };
 use valuta_proto::v1;
 
@@ -171,20 +171,85 @@ fn bilateral(net: &BilateralView) -> v1::BilateralNet {
     }
 }
 
-pub(crate) fn unsettled(view: &UnsettledView) -> v1::Unsettled {
-    let (test, missing, behind) = match view.test {
-        UnsettledTest::Floor { missing } => ("floor", amount(missing, view.asset), 0),
-        UnsettledTest::Order { behind } => ("order", String::new(), behind.0),
-        UnsettledTest::Held => ("held", String::new(), 0),
-        UnsettledTest::NotRun => ("not_run", String::new(), 0),
-    };
-    v1::Unsettled {
+/// What `reader` may know of it: a participant is not told of others' accounts.
+pub(crate) fn explanation(view: &ExplanationView, reader: Option<Bic>) -> v1::Explanation {
+    let told = reader.is_none_or(|reader| reader == view.participant);
+    let tell = |text: String| if told { text } else { String::new() };
+    let is_short = view.missing > 0;
+    let binding_test = view.test.name().to_owned();
+    v1::Explanation {
         status: Some(instruction_status(&view.answer)),
-        test: test.to_owned(),
-        participant: view.participant.to_string(),
-        asset: view.asset.code.to_string(),
-        missing,
-        behind,
+        test: match view.behind {
+            Some(_) => "order".to_owned(),
+            None => binding_test.clone(),
+        },
+        participant: tell(view.participant.to_string()),
+        asset: tell(view.asset.code.to_string()),
+        missing: if is_short {
+            tell(amount(view.missing, view.missing_asset))
+        } else {
+            String::new()
+        },
+        behind: view.behind.map_or(0, |behind| behind.0),
+        binding_test: tell(binding_test),
+        missing_asset: if is_short {
+            tell(view.missing_asset.code.to_string())
+        } else {
+            String::new()
+        },
+        smallest_pay_in: view
+            .smallest_pay_in
+            .map_or_else(String::new, |pay_in| tell(amount(pay_in, view.asset))),
+    }
+}
+
+pub(crate) fn what_if(view: &WhatIfView, sequence: Sequence) -> v1::WhatIfResponse {
+    let base = |minor: Option<i128>| {
+        minor.map_or_else(String::new, |minor| amount(minor, view.base_asset))
+    };
+    let totals = |totals: &RunTotals| v1::RunTotals {
+        settled: totals.settled,
+        waiting: totals.waiting,
+        settled_value: base(totals.settled_value),
+        needed_value: base(totals.needed_value),
+    };
+    let listed = |answers: &[InstructionAnswer]| {
+        let answers = answers.iter().take(crate::paging::PAGE_SIZE_MAX);
+        answers.map(instruction_status).collect()
+    };
+    let closing = |change: &ClosingChange| v1::ClosingChange {
+        participant: change.participant.to_string(),
+        asset: change.asset.code.to_string(),
+        before: amount(change.before, change.asset),
+        after: amount(change.after, change.asset),
+    };
+    v1::WhatIfResponse {
+        sequence: sequence.0,
+        base_asset: view.base_asset.code.to_string(),
+        before: Some(totals(&view.before)),
+        after: Some(totals(&view.after)),
+        settles: listed(&view.settles),
+        waits: listed(&view.waits),
+        added: view.added.clone(),
+        closing: view.closing.iter().map(closing).collect(),
+        funding_in_base: base(view.funding_in_base),
+    }
+}
+
+pub(crate) fn funding(row: &FundingRow, base: AssetView) -> v1::ProjectedFunding {
+    let in_asset = |minor: i128| amount(minor, row.asset);
+    v1::ProjectedFunding {
+        value_date: row.value_date.to_string(),
+        participant: row.participant.to_string(),
+        asset: row.asset.code.to_string(),
+        held: in_asset(row.held),
+        incoming: in_asset(row.incoming),
+        outgoing: in_asset(row.outgoing),
+        projected: in_asset(row.projected),
+        needed: in_asset(row.needed),
+        needed_in_base: row
+            .needed_in_base
+            .map_or_else(String::new, |minor| amount(minor, base)),
     }
 }
 

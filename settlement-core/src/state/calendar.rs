@@ -185,6 +185,7 @@ impl State {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let purpose = CutOffPurpose::Cancel;
+        let id = self.unit_of(id);
         let passed = |asset: AssetId, date: Date| self.is_past(asset, purpose, date, now);
         let debited = |account: AccountId| self.directory.account(account).asset;
         let late = match standing {

@@ -348,7 +348,6 @@ async fn limits_and_quotes_use_the_assets_decimals() {
 #[tokio::test]
 async fn an_empty_list_is_only_of_a_cycle_that_is_there() {
     let rig = Rig::start().await;
-    rig.double.show(View::Unsettled(Vec::new()));
     rig.double
         .show(View::Cycles(vec![cycle_view(CycleState::Settling)]));
     let list = async |cycle: &str| {

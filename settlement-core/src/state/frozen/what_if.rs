@@ -285,7 +285,8 @@ impl<'a> Draft<'a> {
             let id = state.identities.by_sequence(instruction)?;
             let (_, place) = state.scope_of(id)?;
             let number = *run.places.get(&place)?;
-            let is = |unit: &Unit| matches!(unit.origin, Origin::Known(_, _, of) if of == number);
+            let is =
+                |unit: &Unit| matches!(unit.origin, Origin::Known(.., known) if known == number);
             self.units.iter().position(is)
         };
         unit().ok_or_else(|| {
@@ -420,8 +421,8 @@ impl State {
     /// The answers of a unit's instructions.
     fn unit_answers(&self, place: EntryId) -> Vec<InstructionAnswer> {
         let parts = self.parts(place);
-        let sides = |&part: &EntryId| [self.identities.partner(part), Some(part)];
-        let ids = parts.iter().flat_map(sides).flatten();
+        let sides = |&part: &EntryId| self.identities.partner(part).into_iter().chain([part]);
+        let ids = parts.iter().flat_map(sides);
         ids.map(|id| self.answer(id, false)).collect()
     }
 
