@@ -62,6 +62,21 @@ pub struct InstructionAnswer {
     pub repeated: bool,
 }
 
+/// How far an instruction's conditions have come.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ConditionsView {
+    /// Those named that have approved.
+    pub approved_by: Vec<Bic>,
+    /// Those named that have not.
+    pub approvals_missing: Vec<Bic>,
+    /// How many more must.
+    pub approvals_outstanding: u32,
+    /// The hash lock is open.
+    pub preimage_shown: bool,
+    /// Instructions of its group that are ready.
+    pub group_ready: u64,
+}
+
 /// A question. Answered at the durable watermark.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
@@ -69,6 +84,8 @@ pub enum Query {
     Instructions(Uetr),
     /// Of one participant, or of all. Answer: [`View::Positions`].
     Positions(Option<Bic>),
+    /// How far the conditions of an instruction have come. Answer: [`View::Conditions`].
+    Conditions(Identity),
     /// Positions and bilateral nets of one participant, or of all. Answer: [`View::Cycle`].
     Cycle(CycleName, Option<Bic>),
     /// Without positions. Answer: [`View::Cycles`].
@@ -95,6 +112,8 @@ pub enum Query {
 pub enum View {
     Instructions(Vec<InstructionAnswer>),
     Positions(Vec<PositionView>),
+    /// `None`: it waits for no condition.
+    Conditions(Option<ConditionsView>),
     /// `None`: no such cycle.
     Cycle(Option<Box<CycleView>>),
     Cycles(Vec<CycleView>),

@@ -145,19 +145,28 @@ impl State {
             }
             Lane::Net => {
                 let cycle = self.taking_cycle(date, now).ok_or(Rejection::PastCutOff)?;
-                let past = |leg: &OrderLeg| {
-                    let asset = self.asset_of(leg);
-                    [purpose, CutOffPurpose::Close]
-                        .iter()
-                        .any(|&purpose| has_passed(cycle.cut_off_of(asset, purpose), now))
-                };
-                legs.iter().position(past)
+                return self.check_cycle_cut_offs(legs, kind, cycle, now);
             }
         };
-        late.map_or(Ok(()), |leg| {
-            let leg = u8::try_from(leg).expect("at most 16 legs");
-            Err(Rejection::PastAssetCutOff { leg })
-        })
+        past_cut_off(late)
+    }
+
+    /// Refuses what comes too late for a cycle that still takes instructions, by a leg's asset.
+    pub(super) fn check_cycle_cut_offs(
+        &self,
+        legs: &[OrderLeg],
+        kind: Kind,
+        cycle: &Cycle,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let purposes = [purpose_of(kind), CutOffPurpose::Close];
+        let late = |leg: &OrderLeg| {
+            let asset = self.asset_of(leg);
+            purposes
+                .iter()
+                .any(|&purpose| has_passed(cycle.cut_off_of(asset, purpose), now))
+        };
+        past_cut_off(legs.iter().position(late))
     }
 
     fn is_past(&self, asset: AssetId, purpose: CutOffPurpose, date: Date, now: Timestamp) -> bool {
@@ -200,10 +209,11 @@ impl State {
                 let mut assets = side.legs.iter().map(|leg| self.asset_of(leg));
                 assets.find(|&asset| passed(asset, side.value_date))
             }),
-            Standing::Pending
-            | Standing::Settled(_)
-            | Standing::Rejected(_)
-            | Standing::Cancelled => None,
+            Standing::Pending => self.pending.get(id).and_then(|unit| {
+                let mut assets = unit.legs.iter().map(|leg| self.asset_of(leg));
+                assets.find(|&asset| passed(asset, unit.value_date))
+            }),
+            Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => None,
         };
         late.map_or(Ok(()), |asset| {
             let code = self.directory.asset(asset).code;
@@ -319,6 +329,14 @@ impl State {
             .map(|at| (self.directory.asset(at.asset).code, at.purpose, at.instant))
             .collect()
     }
+}
+
+/// A leg whose asset is past its cut-off.
+fn past_cut_off(late: Option<usize>) -> Result<(), Rejection> {
+    late.map_or(Ok(()), |leg| {
+        let leg = u8::try_from(leg).expect("at most 16 legs");
+        Err(Rejection::PastAssetCutOff { leg })
+    })
 }
 
 /// A cut-off is exclusive: at its instant it has passed.

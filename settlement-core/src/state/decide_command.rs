@@ -204,15 +204,16 @@ impl State {
         now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
         let id = self.own(caller, uetr, kind)?;
+        let unit = self.unit_of(id);
         let event = Event::Cancelled {
-            sequence: self.identities.sequence(self.unit_of(id)),
+            sequence: self.identities.sequence(unit),
         };
         match self.identities.standing(id) {
             Standing::Cancelled => Ok(Vec::new()),
             standing => match self.immovable(id, standing) {
                 Some(reason) => Err(Refusal::WrongState(reason.to_owned())),
                 None => {
-                    self.check_cancel_cut_off(id, standing, now)?;
+                    self.check_cancel_cut_off(unit, standing, now)?;
                     Ok(vec![event])
                 }
             },
