@@ -5,6 +5,7 @@ use settlement_core::command::{Caller, Command, Refusal};
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::record::{self, Input};
+use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -100,12 +101,22 @@ impl Handle {
         query: Query,
         min_sequence: Sequence,
     ) -> Result<Answered, EngineError> {
-        let mut durable = self.durable.clone();
-        durable
-            .wait_for(|mark| mark.sequence >= min_sequence.0)
-            .await
-            .map_err(|_| EngineError::Stopped)?;
+        self.reach(min_sequence).await?;
         self.ask(1, |reply| Request::Query { query, reply }).await
+    }
+
+    /// The state at the durable watermark, once that is at least `min_sequence`, for questions that would
+    /// cost the writer too much. Callers share a view until the state changes.
+    pub async fn frozen(&self, min_sequence: Sequence) -> Result<Arc<FrozenView>, EngineError> {
+        self.reach(min_sequence).await?;
+        self.ask(1, |reply| Request::Freeze { reply }).await
+    }
+
+    async fn reach(&self, min_sequence: Sequence) -> Result<(), EngineError> {
+        let mut durable = self.durable.clone();
+        let reached = durable.wait_for(|mark| mark.sequence >= min_sequence.0);
+        let reached = reached.await.map(|_| ());
+        reached.map_err(|_| EngineError::Stopped)
     }
 
     /// An instruction's bytes from the journal, `None` if this sequence is no durable instruction.

@@ -6,13 +6,13 @@ use crate::handle::{
     Answered, EngineError, Handle, IN_FLIGHT_INSTRUCTIONS_MAX, TokenTable, Watermark,
 };
 use crate::replay::Replayed;
-use crate::step::{CommandReply, Pending, QueryReply, Step, SubmitReply};
+use crate::step::{CommandReply, FrozenReply, Pending, QueryReply, Step, SubmitReply};
 use settlement_core::command::{Action, Command};
 use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::record::{Input, RunResult};
-use settlement_core::state::State;
+use settlement_core::state::{FrozenView, State};
 use settlement_core::view::{Query, SubmitAnswer};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -40,6 +40,9 @@ pub(crate) enum Request {
     Query {
         query: Query,
         reply: QueryReply,
+    },
+    Freeze {
+        reply: FrozenReply,
     },
 }
 
@@ -112,6 +115,7 @@ impl Engine {
             closing: false,
             running: None,
             next_tick: Instant::now() + TICK_EVERY,
+            frozen: None,
             mailbox: mailbox.clone(),
             orders,
             tokens,
@@ -156,6 +160,8 @@ struct Writer {
     /// A cycle's run on a thread of its own.
     running: Option<JoinHandle<()>>,
     next_tick: Instant,
+    /// The last view that was handed out.
+    frozen: Option<Arc<FrozenView>>,
     tokens_version: u64,
     mailbox: Sender<Message>,
     orders: Sender<Append>,
@@ -254,6 +260,11 @@ impl Writer {
                     .push(Pending::Query(reply, Box::new(answered)));
                 Ok(())
             }
+            Request::Freeze { reply } => {
+                let view = self.freeze();
+                self.step.answers.push(Pending::Frozen(reply, view));
+                Ok(())
+            }
             request if !self.space => {
                 refuse(request, "the journal's disk is full");
                 Ok(())
@@ -322,10 +333,27 @@ impl Writer {
         Ok(self.step.time)
     }
 
+    /// The state as it is, shared with all who ask before it changes.
+    fn freeze(&mut self) -> Arc<FrozenView> {
+        let sequence = Sequence(self.step.next_sequence().0 - 1);
+        if let Some(view) = self
+            .frozen
+            .as_ref()
+            .filter(|view| view.sequence() == sequence)
+        {
+            return Arc::clone(view);
+        }
+        let view = FrozenView::new(self.state.freeze(), sequence, self.time.now());
+        Arc::clone(self.frozen.insert(Arc::new(view)))
+    }
+
     fn tick_if_due(&mut self) -> Result<(), StopReason> {
         if Instant::now() < self.next_tick || self.step.is_full() {
             return Ok(());
         }
+        // What a view shares costs a copy on every first write: an old one is let go.
+        let sequence = self.step.next_sequence().0 - 1;
+        self.frozen.take_if(|view| view.sequence().0 < sequence);
         self.next_tick = Instant::now() + TICK_EVERY;
         if !self.space && self.in_flight.is_none() {
             // If the journal's thread is gone, its failure is in the mailbox.
@@ -447,6 +475,7 @@ impl Writer {
                 Pending::Submit(reply, answer) => drop(reply.send(Ok(answer))),
                 Pending::Command(reply, answer) => drop(reply.send(Ok(answer))),
                 Pending::Query(reply, answered) => drop(reply.send(*answered)),
+                Pending::Frozen(reply, view) => drop(reply.send(view)),
                 Pending::Tokens(tokens) => {
                     *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
                 }
@@ -478,7 +507,8 @@ fn refuse(request: Request, reason: &str) {
     match request {
         Request::Submit { reply, .. } => drop(reply.send(Err(error))),
         Request::Command { reply, .. } => drop(reply.send(Err(error))),
-        Request::Query { .. } => {} // its caller sees a closed channel: stopped
+        // Its caller sees a closed channel: stopped.
+        Request::Query { .. } | Request::Freeze { .. } => {}
     }
 }
 

@@ -123,6 +123,7 @@ fn rate_line((at, rate): (usize, &v1::Rate)) -> Result<RateLine, Status> {
         ask: fields::decimal(&field("ask"), &rate.ask)?,
         time: fields::time(&field("time"), rate.time)?,
         source: fields::text(&field("source"), &rate.source, SOURCE_CHARS_MAX)?,
+        size_max: None,
     })
 }
 

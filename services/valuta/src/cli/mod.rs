@@ -8,6 +8,7 @@
 //! | `conditions`        | `approve`, `show-preimage`, `prioritise`                              |
 //! | `watch`             | `watch`, `receive`                                                    |
 //! | `positions`         | `positions`, `totals`                                                 |
+//! | `treasury`          | `explain`, `waiting`, `what-if`, `funding`                            |
 //! | `cycle`             | `cycle`                                                               |
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
@@ -33,6 +34,7 @@ pub mod request_id;
 mod scheme;
 mod send;
 pub mod text;
+mod treasury;
 mod verify;
 mod watch;
 
@@ -68,6 +70,14 @@ pub enum Command {
     Receive(watch::ReceiveArgs),
     /// Positions of one bank, or of all
     Positions(positions::PositionsArgs),
+    /// Why an instruction waits, what is missing, and the smallest pay-in that frees it
+    Explain(treasury::ExplainArgs),
+    /// Everything that waits for a run, explained, in queue order
+    Waiting(treasury::WaitingArgs),
+    /// What would settle if; changes nothing (treasury and operator)
+    WhatIf(treasury::WhatIfArgs),
+    /// What accounts need on each of the next value dates
+    Funding(treasury::FundingArgs),
     /// Per currency: in - out = closing = the settlement agent's mirror account
     Totals,
     /// The steps of a settlement cycle; each may be run again
@@ -154,6 +164,10 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Watch(args) => watch::watch(args, &connection, format).await,
         Command::Receive(args) => watch::receive(args, &connection, format).await,
         Command::Positions(args) => positions::positions(args, &connection, format).await,
+        Command::Explain(args) => treasury::explain(args, &connection, format).await,
+        Command::Waiting(args) => treasury::waiting(args, &connection, format).await,
+        Command::WhatIf(args) => treasury::what_if(args, &connection, format).await,
+        Command::Funding(args) => treasury::funding(args, &connection, format).await,
         Command::Totals => positions::totals(&connection, format).await,
         Command::Cycle(command) => cycle::cycle(command, &connection, format).await,
         Command::Deposit(args) => movements::deposit(args, &connection, format).await,
