@@ -137,27 +137,33 @@ impl State {
     ) -> Result<(), Rejection> {
         let purpose = purpose_of(kind);
         let date = body.value_date;
-        let late = match body.lane {
-            Lane::Gross if self.asset_cut_offs.is_empty() => None,
-            Lane::Gross => {
-                let past = |leg: &OrderLeg| self.is_past(self.asset_of(leg), purpose, date, now);
-                legs.iter().position(past)
-            }
-            Lane::Net => {
-                let cycle = self.taking_cycle(date, now).ok_or(Rejection::PastCutOff)?;
-                let past = |leg: &OrderLeg| {
-                    let asset = self.asset_of(leg);
-                    [purpose, CutOffPurpose::Close]
-                        .iter()
-                        .any(|&purpose| has_passed(cycle.cut_off_of(asset, purpose), now))
-                };
-                legs.iter().position(past)
-            }
+        if body.lane == Lane::Net {
+            let cycle = self.taking_cycle(date, now).ok_or(Rejection::PastCutOff)?;
+            let purposes = [purpose, CutOffPurpose::Close];
+            return self.check_cycle_cut_offs(cycle, &purposes, legs, now);
+        }
+        if self.asset_cut_offs.is_empty() {
+            return Ok(());
+        }
+        let past = |leg: &OrderLeg| self.is_past(self.asset_of(leg), purpose, date, now);
+        first_late(legs.iter().position(past))
+    }
+
+    /// Refuses what comes too late for a cycle, by the instants that it keeps.
+    #[inline]
+    pub(super) fn check_cycle_cut_offs(
+        &self,
+        cycle: &Cycle,
+        purposes: &[CutOffPurpose],
+        legs: &[OrderLeg],
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let past = |leg: &OrderLeg| {
+            let asset = self.asset_of(leg);
+            let mut purposes = purposes.iter();
+            purposes.any(|&purpose| has_passed(cycle.cut_off_of(asset, purpose), now))
         };
-        late.map_or(Ok(()), |leg| {
-            let leg = u8::try_from(leg).expect("at most 16 legs");
-            Err(Rejection::PastAssetCutOff { leg })
-        })
+        first_late(legs.iter().position(past))
     }
 
     fn is_past(&self, asset: AssetId, purpose: CutOffPurpose, date: Date, now: Timestamp) -> bool {
@@ -200,10 +206,11 @@ impl State {
                 let mut assets = side.legs.iter().map(|leg| self.asset_of(leg));
                 assets.find(|&asset| passed(asset, side.value_date))
             }),
-            Standing::Pending
-            | Standing::Settled(_)
-            | Standing::Rejected(_)
-            | Standing::Cancelled => None,
+            Standing::Pending => self.pending.get(id).and_then(|unit| {
+                let mut assets = unit.legs.iter().map(|leg| self.asset_of(leg));
+                assets.find(|&asset| passed(asset, unit.value_date))
+            }),
+            Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => None,
         };
         late.map_or(Ok(()), |asset| {
             let code = self.directory.asset(asset).code;
@@ -319,6 +326,13 @@ impl State {
             .map(|at| (self.directory.asset(at.asset).code, at.purpose, at.instant))
             .collect()
     }
+}
+
+fn first_late(leg: Option<usize>) -> Result<(), Rejection> {
+    leg.map_or(Ok(()), |leg| {
+        let leg = u8::try_from(leg).expect("at most 16 legs");
+        Err(Rejection::PastAssetCutOff { leg })
+    })
 }
 
 /// A cut-off is exclusive: at its instant it has passed.

@@ -5,7 +5,7 @@ use super::identities::{EntryId, Standing};
 use super::pending::{GroupKey, PendingUnit};
 use super::queues::Rank;
 use super::{State, end_of_life};
-use crate::command::{Caller, Refusal};
+use crate::command::{Caller, CutOffPurpose, Refusal};
 use crate::conditions::{Conditions, Hash, PREIMAGE_BYTES_MAX};
 use crate::event::{Entry, Event, OrderLeg};
 use crate::ids::{Date, Sequence, Timestamp};
@@ -66,6 +66,7 @@ impl State {
         }
         let cycle = self.taking_cycle(unit.value_date, now);
         let cycle = cycle.ok_or(Rejection::PastCutOff)?;
+        self.check_cycle_cut_offs(cycle, &[CutOffPurpose::Close], unit.legs, now)?;
         let until = unit.settle_by.unwrap_or(Timestamp(i64::MAX));
         if cycle.completion_deadline > until {
             return Err(Rejection::QuoteExpired);
