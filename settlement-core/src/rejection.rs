@@ -49,8 +49,6 @@ pub enum Field {
     IsoMessage,
     #[n(20)]
     ReturnReason,
-    #[n(30)]
-    Conditions,
     #[n(31)]
     NotBefore,
     #[n(32)]

@@ -2,12 +2,12 @@
 
 use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, CutOffPurpose, CutOffs, LimitLine,
-    ParticipantLine, Position, QuoteTerms, RateLine, Token,
+    ParticipantLine, Position, QuoteTerms, RateLine, RateRules, Token,
 };
 use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
 use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
-use fx::AssetCode;
+use fx::{AssetCode, BestRate, DecimalText, Pair};
 
 /// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +62,21 @@ pub struct InstructionAnswer {
     pub repeated: bool,
 }
 
+/// How far an instruction's conditions have come.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ConditionsView {
+    /// Those named that have approved.
+    pub approved_by: Vec<Bic>,
+    /// Those named that have not.
+    pub approvals_missing: Vec<Bic>,
+    /// How many more must.
+    pub approvals_outstanding: u32,
+    /// The hash lock is open.
+    pub preimage_shown: bool,
+    /// Instructions of its group that are ready.
+    pub group_ready: u64,
+}
+
 /// A question. Answered at the durable watermark.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
@@ -69,6 +84,8 @@ pub enum Query {
     Instructions(Uetr),
     /// Of one participant, or of all. Answer: [`View::Positions`].
     Positions(Option<Bic>),
+    /// How far the conditions of an instruction have come. Answer: [`View::Conditions`].
+    Conditions(Identity),
     /// Positions and bilateral nets of one participant, or of all. Answer: [`View::Cycle`].
     Cycle(CycleName, Option<Bic>),
     /// Without positions. Answer: [`View::Cycles`].
@@ -77,6 +94,8 @@ pub enum Query {
     Quote(Bic, ShortText),
     /// Answer: [`View::Rates`].
     Rates,
+    /// Rates with the best of each side. Answer: [`View::RateBook`].
+    RateBook(RateQuestion),
     /// Answer: [`View::Scheme`].
     Scheme,
     /// Answer: [`View::ControlTotals`].
@@ -93,11 +112,14 @@ pub enum Query {
 pub enum View {
     Instructions(Vec<InstructionAnswer>),
     Positions(Vec<PositionView>),
+    /// `None`: it waits for no condition.
+    Conditions(Option<ConditionsView>),
     /// `None`: no such cycle.
     Cycle(Option<Box<CycleView>>),
     Cycles(Vec<CycleView>),
     Quote(Option<Box<QuoteView>>),
     Rates(Vec<RateLine>),
+    RateBook(Box<RateBookView>),
     Scheme(Box<SchemeView>),
     ControlTotals(Vec<ControlTotal>),
     Statistics(Statistics),
@@ -295,6 +317,35 @@ pub enum QuoteState {
     Locked,
     Accepted,
     Expired,
+}
+
+/// What the rate book is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RateQuestion {
+    /// Of one pair, crossed if need be; `None`: of every pair that a provider has.
+    pub pair: Option<Pair>,
+    /// Units of the pair's base that the rate must hold for; `None`: any rate will do.
+    pub size: Option<DecimalText>,
+}
+
+/// The rate book.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateBookView {
+    /// Each with whether it is stale; the latest set's first.
+    pub lines: Vec<(RateLine, bool)>,
+    /// By pair.
+    pub best: Vec<BestRates>,
+    /// What holds for all of them.
+    pub rules: RateRules,
+}
+
+/// The best fresh rates of a pair; a side is `None` if there is none for the size.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct BestRates {
+    pub pair: Pair,
+    pub bid: Option<BestRate>,
+    pub ask: Option<BestRate>,
 }
 
 /// The scheme.

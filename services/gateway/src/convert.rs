@@ -41,6 +41,10 @@ pub(crate) const fn status_and_reason(status: &Status) -> (v1::Status, v1::Waiti
         Status::Waiting(Waiting::Order) => v1::WaitingReason::Order,
         Status::Waiting(Waiting::Liquidity) => v1::WaitingReason::Liquidity,
         Status::Waiting(Waiting::Held) => v1::WaitingReason::Held,
+        Status::Waiting(Waiting::Approval) => v1::WaitingReason::Approval,
+        Status::Waiting(Waiting::Preimage) => v1::WaitingReason::Preimage,
+        Status::Waiting(Waiting::NotBefore) => v1::WaitingReason::NotBefore,
+        Status::Waiting(Waiting::Group) => v1::WaitingReason::Group,
         _ => v1::WaitingReason::Unspecified,
     };
     let status = match status {

@@ -137,33 +137,36 @@ impl State {
     ) -> Result<(), Rejection> {
         let purpose = purpose_of(kind);
         let date = body.value_date;
-        if body.lane == Lane::Net {
-            let cycle = self.taking_cycle(date, now).ok_or(Rejection::PastCutOff)?;
-            let purposes = [purpose, CutOffPurpose::Close];
-            return self.check_cycle_cut_offs(cycle, &purposes, legs, now);
-        }
-        if self.asset_cut_offs.is_empty() {
-            return Ok(());
-        }
-        let past = |leg: &OrderLeg| self.is_past(self.asset_of(leg), purpose, date, now);
-        first_late(legs.iter().position(past))
+        let late = match body.lane {
+            Lane::Gross if self.asset_cut_offs.is_empty() => None,
+            Lane::Gross => {
+                let past = |leg: &OrderLeg| self.is_past(self.asset_of(leg), purpose, date, now);
+                legs.iter().position(past)
+            }
+            Lane::Net => {
+                let cycle = self.taking_cycle(date, now).ok_or(Rejection::PastCutOff)?;
+                return self.check_cycle_cut_offs(legs, kind, cycle, now);
+            }
+        };
+        past_cut_off(late)
     }
 
-    /// Refuses what comes too late for a cycle, by the instants that it keeps.
-    #[inline]
+    /// Refuses what comes too late for a cycle that still takes instructions, by a leg's asset.
     pub(super) fn check_cycle_cut_offs(
         &self,
-        cycle: &Cycle,
-        purposes: &[CutOffPurpose],
         legs: &[OrderLeg],
+        kind: Kind,
+        cycle: &Cycle,
         now: Timestamp,
     ) -> Result<(), Rejection> {
-        let past = |leg: &OrderLeg| {
+        let purposes = [purpose_of(kind), CutOffPurpose::Close];
+        let late = |leg: &OrderLeg| {
             let asset = self.asset_of(leg);
-            let mut purposes = purposes.iter();
-            purposes.any(|&purpose| has_passed(cycle.cut_off_of(asset, purpose), now))
+            purposes
+                .iter()
+                .any(|&purpose| has_passed(cycle.cut_off_of(asset, purpose), now))
         };
-        first_late(legs.iter().position(past))
+        past_cut_off(legs.iter().position(late))
     }
 
     fn is_past(&self, asset: AssetId, purpose: CutOffPurpose, date: Date, now: Timestamp) -> bool {
@@ -246,8 +249,8 @@ impl State {
 
     /// What a cycle that opens now takes from the calendar.
     pub(super) fn cycle_calendar(&self, date: Date) -> Result<CycleCalendar, Refusal> {
-        let mut cut_offs = Vec::with_capacity(self.asset_cut_offs.len());
-        for (&(code, purpose), line) in &self.asset_cut_offs {
+        let mut cut_offs = Vec::new();
+        for (&(code, purpose), line) in self.asset_cut_offs.iter() {
             let instant = self.cut_off_instant(line, date);
             let instant = instant.map_err(|error| invalid("cycle", error.to_string()))?;
             let asset = self.directory.asset_id(code);
@@ -328,8 +331,9 @@ impl State {
     }
 }
 
-fn first_late(leg: Option<usize>) -> Result<(), Rejection> {
-    leg.map_or(Ok(()), |leg| {
+/// A leg whose asset is past its cut-off.
+fn past_cut_off(late: Option<usize>) -> Result<(), Rejection> {
+    late.map_or(Ok(()), |leg| {
         let leg = u8::try_from(leg).expect("at most 16 legs");
         Err(Rejection::PastAssetCutOff { leg })
     })

@@ -3,7 +3,7 @@
 use super::identities::{EntryId, Standing};
 use super::{CREATED_AGE_MS_MAX, CREATED_AHEAD_MS_MAX, State};
 use crate::command::{
-    AccountLine, Action, Caller, Command, ParticipantState, Position, RateLine, Refusal, Token,
+    AccountLine, Action, Caller, Command, ParticipantState, Position, Refusal, Token,
 };
 use crate::event::Event;
 use crate::ids::{Bic, Timestamp, Uetr};
@@ -75,6 +75,7 @@ impl State {
             Action::RevokeToken { label } => self.decide_revocation(*label),
             Action::SetTime(time) => self.decide_time(*time, now),
             Action::SetRates(lines) => self.decide_rates(lines),
+            Action::SetRateRules(rules) => self.decide_rate_rules(rules),
             Action::LockQuote(terms) => self.decide_quote(command.caller, terms, now),
             Action::OpenCycle {
                 cycle,
@@ -182,29 +183,6 @@ impl State {
             .collect())
     }
 
-    fn decide_rates(&self, lines: &[RateLine]) -> Result<Vec<Event>, Refusal> {
-        let field = |index: usize, name: &str| format!("rates[{index}].{name}");
-        for (index, line) in lines.iter().enumerate() {
-            if line.source.chars().count() > SOURCE_CHARS_MAX {
-                return Err(invalid(field(index, "source"), "is above 35 characters"));
-            }
-            for code in [line.pair.base, line.pair.quote] {
-                if self.directory.asset_id(code).is_none() {
-                    return Err(not_found(
-                        field(index, "pair"),
-                        format!("no such asset: {code}"),
-                    ));
-                }
-            }
-        }
-        super::apply::rate_book(lines).map_err(|(field, reason)| invalid(field, reason))?;
-        let changed = self.rates != lines;
-        Ok(changed
-            .then(|| Event::RatesSet(lines.to_vec()))
-            .into_iter()
-            .collect())
-    }
-
     /// An instruction of the caller's.
     fn own(&self, caller: Caller, uetr: Uetr, kind: Kind) -> Result<EntryId, Refusal> {
         let Caller::Participant(instructing) = caller else {
@@ -226,15 +204,16 @@ impl State {
         now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
         let id = self.own(caller, uetr, kind)?;
+        let unit = self.unit_of(id);
         let event = Event::Cancelled {
-            sequence: self.identities.sequence(self.unit_of(id)),
+            sequence: self.identities.sequence(unit),
         };
         match self.identities.standing(id) {
             Standing::Cancelled => Ok(Vec::new()),
             standing => match self.immovable(id, standing) {
                 Some(reason) => Err(Refusal::WrongState(reason.to_owned())),
                 None => {
-                    self.check_cancel_cut_off(id, standing, now)?;
+                    self.check_cancel_cut_off(unit, standing, now)?;
                     Ok(vec![event])
                 }
             },
@@ -342,6 +321,7 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
         | Action::RevokeToken { .. }
         | Action::SetTime(_)
         | Action::SetRates(_)
+        | Action::SetRateRules(_)
         | Action::OpenCycle { .. }
         | Action::CloseCycle(_)
         | Action::NetCycle(_)

@@ -5,7 +5,7 @@ use super::identities::{EntryId, Standing};
 use super::pending::{GroupKey, PendingUnit};
 use super::queues::Rank;
 use super::{State, end_of_life};
-use crate::command::{Caller, CutOffPurpose, Refusal};
+use crate::command::{Caller, Refusal};
 use crate::conditions::{Conditions, Hash, PREIMAGE_BYTES_MAX};
 use crate::event::{Entry, Event, OrderLeg};
 use crate::ids::{Date, Sequence, Timestamp};
@@ -66,7 +66,8 @@ impl State {
         }
         let cycle = self.taking_cycle(unit.value_date, now);
         let cycle = cycle.ok_or(Rejection::PastCutOff)?;
-        self.check_cycle_cut_offs(cycle, &[CutOffPurpose::Close], unit.legs, now)?;
+        let kind = self.identities.identity(unit.id).kind;
+        self.check_cycle_cut_offs(unit.legs, kind, cycle, now)?;
         let until = unit.settle_by.unwrap_or(Timestamp(i64::MAX));
         if cycle.completion_deadline > until {
             return Err(Rejection::QuoteExpired);
@@ -147,6 +148,10 @@ impl State {
         let stuck = |unit: &PendingUnit| unit.held || now >= unit.terms.expires_at;
         if count != u64::from(key.0.members) || ready.iter().map(unit).any(stuck) {
             return Ok(None);
+        }
+        for id in ready {
+            // Each by the cut-offs of its own kind.
+            self.lane_entry(&candidate(*id, unit(id)), now)?;
         }
         let legs: Vec<OrderLeg> = ready
             .iter()

@@ -335,7 +335,8 @@ impl State {
         date.map_or(Ok(()), Err)
     }
 
-    /// Gross settles on the record date itself; net on any business day from it on.
+    /// Gross settles on the record date itself, or later where it is not to settle before; net on any
+    /// business day from the record date on.
     #[inline]
     fn value_date_fault(
         &self,
@@ -483,7 +484,7 @@ impl State {
             Some(_) => Entry::Grouped,
             None => match self.lane_entry(&candidate, now) {
                 // At the cut-off it is rejected as unmatched.
-                Err(Rejection::PastCutOff) => return Ok(None),
+                Err(Rejection::PastCutOff | Rejection::PastAssetCutOff { .. }) => return Ok(None),
                 entry => entry?,
             },
         };

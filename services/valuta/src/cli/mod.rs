@@ -5,6 +5,7 @@
 //! | `scheme`            | `scheme`, `participants`, `accounts`, `limits`, `suspend`, `reinstate` |
 //! | `send`              | `send`, with `instruction_file` and `instruction_json` for its input  |
 //! | `payments`          | `get`, `list`, `cancel`                                               |
+//! | `conditions`        | `approve`, `show-preimage`, `prioritise`                              |
 //! | `watch`             | `watch`, `receive`                                                    |
 //! | `positions`         | `positions`, `totals`                                                 |
 //! | `cycle`             | `cycle`                                                               |
@@ -18,6 +19,7 @@
 
 mod batch;
 mod calendar;
+mod conditions;
 mod cycle;
 mod fx;
 mod instruction_file;
@@ -54,6 +56,12 @@ pub enum Command {
     List(payments::ListArgs),
     /// Cancel an instruction that is not irrevocable
     Cancel(payments::CancelArgs),
+    /// Approve an instruction that names you as approver
+    Approve(conditions::ApproveArgs),
+    /// Show the preimage of an instruction's hash lock
+    ShowPreimage(conditions::ShowPreimageArgs),
+    /// Rank a queued instruction of yours anew
+    Prioritise(conditions::PrioritiseArgs),
     /// Print status changes as they come
     Watch(watch::WatchArgs),
     /// Print settled instructions that credit you, as they come
@@ -140,6 +148,9 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Get(args) => payments::get(args, &connection, format).await,
         Command::List(args) => payments::list(args, &connection, format).await,
         Command::Cancel(args) => payments::cancel(args, &connection, format).await,
+        Command::Approve(args) => conditions::approve(args, &connection, format).await,
+        Command::ShowPreimage(args) => conditions::show_preimage(args, &connection, format).await,
+        Command::Prioritise(args) => conditions::prioritise(args, &connection, format).await,
         Command::Watch(args) => watch::watch(args, &connection, format).await,
         Command::Receive(args) => watch::receive(args, &connection, format).await,
         Command::Positions(args) => positions::positions(args, &connection, format).await,

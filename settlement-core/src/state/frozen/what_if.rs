@@ -437,7 +437,7 @@ impl State {
         let mut held: Vec<i128> = problem.balances().iter().map(|&held| held.into()).collect();
         for (unit, legs) in problem.units() {
             let count =
-                places[unit as usize].map_or(1, |place| self.identities.instruction_count(place));
+                places[unit as usize].map_or(1, |place| self.instructions_of(&self.parts(place)));
             let settles = outcome.settled.get(unit);
             *(if settles {
                 &mut totals.settled
