@@ -10,7 +10,7 @@ use crate::shared::Freeze;
 #[derive(Clone, Default)]
 struct Changes {
     touched: Chunks<(u32, i128)>,
-    places: Chunks<u32>,
+    places: Chunks<u32, 1024>,
 }
 
 impl Changes {
