@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ids`] | BIC, UETR, dates, dense ids of participants, assets, accounts, cycles |
 //! | [`instruction`] | what a bank sends, in the core's form; batches of it |
+//! | [`conditions`] | what may hold an instruction until it is true |
 //! | [`command`] | every other write: scheme, movements, cycles, quotes, tokens |
 //! | [`rejection`] | why something was refused: one ordered enum, ISO 20022 codes |
 //! | [`event`] | what happened: all that `apply` needs; the journal's payload |
@@ -22,6 +23,7 @@
 pub mod certificate;
 mod chunks;
 pub mod command;
+pub mod conditions;
 pub mod directory;
 pub mod event;
 pub mod follow;

@@ -15,52 +15,64 @@
 //! is bounded where money enters, and nothing can overflow after that.
 
 mod apply;
+mod apply_conditions;
 mod apply_cycle;
 mod batch;
+mod calendar;
 mod cycles;
 mod decide_command;
+mod decide_conditions;
 mod decide_cycle;
 mod decide_instruction;
 mod decide_movement;
 mod decide_quote;
 mod decide_scheme;
 mod digest;
+mod frozen;
 mod gross;
 mod identities;
 mod lifecycle;
 mod limits;
+mod pending;
 mod query;
 mod query_cycle;
 mod queues;
 mod quotes;
+mod rates;
 mod requests;
 #[cfg(test)]
 mod tests;
 mod unmatched;
 
 use crate::chunks::Chunks;
-use crate::command::{Action, Caller, Command, CutOffs, Position, RateLine, Refusal, Token};
+use crate::command::{
+    Action, AssetCutOff, Caller, Command, CutOffPurpose, CutOffs, Position, Refusal, Token,
+};
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::ids::{
     AccountId, AssetId, BatchNumber, CycleName, Date, ParticipantId, Sequence, Timestamp,
 };
-use crate::instruction::{ShortText, Submission, Submissions};
+use crate::instruction::{Lane, ShortText, Submission, Submissions};
 use crate::record::RunResult;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
+use calendar::EntryCutOffs;
 use cycles::{Cycle, Cycles};
-use fx::{AssetCode, RateBook};
+use fx::{AssetCode, Calendars};
 use identities::Identities;
 use limits::{Limits, Usage};
+use pending::{Documents, Expiries, Groups, Pending};
 use queues::Queues;
 use quotes::Quotes;
+use rates::Rates;
 use requests::Requests;
 use std::sync::Arc;
 use unmatched::Unmatched;
 
+pub use frozen::{Change, FrozenView, RunScope, WhatIfError};
 pub use lifecycle::RunRequest;
 
 /// A day in milliseconds.
@@ -94,6 +106,10 @@ pub struct State {
     rehearsal_time: Option<Timestamp>,
     scheme: Option<(ShortText, AssetCode)>,
     cut_offs: Option<CutOffs>,
+    asset_cut_offs: Sorted<(AssetCode, CutOffPurpose), AssetCutOff>,
+    calendars: Arc<Calendars>,
+    /// Worked out from the two above; no part of the replicated state.
+    entry_cut_offs: EntryCutOffs,
     directory: Directory,
     /// By account id.
     accounts: Chunks<Account>,
@@ -104,14 +120,18 @@ pub struct State {
     identities: Identities,
     queues: Queues,
     unmatched: Unmatched,
+    pending: Pending,
+    groups: Groups,
+    documents: Documents,
+    /// Members of cycles that expire before their value date is over.
+    member_expiries: Expiries,
     /// In the order of opening.
     cycles: Cycles,
     cycle_numbers: Sorted<CycleName, u32>,
     /// Cycles that are not completed.
     cycles_live: Vec<u32>,
     quotes: Quotes,
-    rates: Arc<Vec<RateLine>>,
-    book: Arc<RateBook>,
+    rates: Arc<Rates>,
     tokens: Sorted<ShortText, Token>,
     token_labels: Sorted<[u8; 32], ShortText>,
     tokens_version: u64,
@@ -131,6 +151,9 @@ impl State {
             rehearsal_time: None,
             scheme: None,
             cut_offs: None,
+            asset_cut_offs: Sorted::default(),
+            calendars: Arc::new(Calendars::new()),
+            entry_cut_offs: EntryCutOffs::default(),
             directory: Directory::default(),
             accounts: Chunks::default(),
             mirrors: Chunks::default(),
@@ -139,12 +162,15 @@ impl State {
             identities: Identities::new(),
             queues: Queues::default(),
             unmatched: Unmatched::default(),
+            pending: Pending::default(),
+            groups: Groups::default(),
+            documents: Documents::default(),
+            member_expiries: Expiries::default(),
             cycles: Cycles::default(),
             cycle_numbers: Sorted::default(),
             cycles_live: Vec::new(),
             quotes: Quotes::default(),
             rates: Arc::default(),
-            book: Arc::new(RateBook::new()),
             tokens: Sorted::default(),
             token_labels: Sorted::default(),
             tokens_version: 0,
@@ -191,12 +217,11 @@ impl State {
             self.enact(sequence, now, event, events);
             return answer;
         }
+        self.prepare_cut_offs(batch, item, now);
         let event = self.decide_instruction(batch, item, now);
         self.enact(sequence, now, event, events);
         let id = self.identities.last().expect("just remembered");
-        if let Some(event) = self.decide_match(id, now) {
-            self.enact(sequence, now, event, events);
-        }
+        self.advance(id, sequence, now, events);
         self.release(sequence, now, events);
         self.answer(id, false)
     }
@@ -221,8 +246,19 @@ impl State {
         match &command.action {
             Action::SetParticipantState { reason, .. } => {
                 self.hold_and_reschedule(reason, sequence, now, events);
+                self.advance_all(sequence, now, events);
             }
-            Action::CloseCycle(_) => self.reject_unmatched(sequence, now, events),
+            Action::CloseCycle(_) => {
+                self.reject_unmatched(sequence, now, events);
+                self.reject_past_cut_off(sequence, now, events);
+            }
+            Action::Approve(identity) | Action::ShowPreimage { identity, .. } => {
+                let id = self
+                    .identities
+                    .find(identity)
+                    .expect("decided: it is there");
+                self.advance(id, sequence, now, events);
+            }
             _ => {}
         }
         self.release(sequence, now, events);
@@ -243,7 +279,9 @@ impl State {
         events: &mut Vec<Event>,
     ) {
         self.expire(sequence, now, events);
+        self.expire_conditional(sequence, now, events);
         self.reject_unmatched(sequence, now, events);
+        self.mature(sequence, now, events);
         self.release(sequence, now, events);
         let certificate_hash = self.clear_gridlock(sequence, now, events);
         self.release(sequence, now, events);
@@ -392,6 +430,9 @@ impl Freeze for State {
             rehearsal_time: _,
             scheme: _,
             cut_offs: _,
+            asset_cut_offs,
+            calendars: _,
+            entry_cut_offs: _,
             directory,
             accounts,
             mirrors,
@@ -400,12 +441,15 @@ impl Freeze for State {
             identities,
             queues,
             unmatched,
+            pending,
+            groups,
+            documents,
+            member_expiries,
             cycles,
             cycle_numbers,
             cycles_live: _,
             quotes,
             rates: _,
-            book: _,
             tokens,
             token_labels,
             tokens_version: _,
@@ -426,8 +470,10 @@ impl Freeze for State {
             quotes,
             requests,
         ];
-        let rest: [&mut dyn Freeze; 3] = [tokens, token_labels, acknowledged];
-        let all = money.into_iter().chain(instructions).chain(rest);
+        let conditions: [&mut dyn Freeze; 4] = [pending, groups, documents, member_expiries];
+        let rest: [&mut dyn Freeze; 4] = [asset_cut_offs, tokens, token_labels, acknowledged];
+        let all = money.into_iter().chain(instructions).chain(conditions);
+        let all = all.chain(rest);
         all.for_each(Freeze::freeze);
     }
 }
@@ -442,6 +488,15 @@ impl Mirror {
     /// What the agent holds, as a negative amount.
     fn balance(&self) -> i128 {
         self.total_out - self.total_in
+    }
+}
+
+/// When an instruction of a lane and value date is too late without a condition that says so: gross
+/// settles on the date itself, net as long as a cycle of it takes instructions.
+fn end_of_life(lane: Lane, date: Date) -> Timestamp {
+    match lane {
+        Lane::Gross => end_of(date),
+        Lane::Net => Timestamp(i64::MAX),
     }
 }
 

@@ -92,9 +92,10 @@ impl State {
         let number = u32::try_from(batch.number).expect("batches are below 2^32");
         let mut instructions = 0;
         for place in places {
-            instructions += self.identities.instruction_count(place);
-            self.identities
-                .set_standing(place, Standing::Settled(number));
+            let parts = self.parts(place);
+            instructions += self.instructions_of(&parts);
+            self.keep_documents(&parts);
+            self.end(place, Standing::Settled(number));
         }
         self.cycle_mut(name).settled += instructions;
         self.statistics.settled += instructions;
@@ -137,18 +138,17 @@ impl State {
         let unsettled = cycle.members().filter(|member| !member.settled);
         let moved: Vec<_> = unsettled
             .map(|member| {
-                (
-                    member.place,
-                    member.priority,
-                    member.held,
-                    member.legs.to_vec(),
-                )
+                let place = (member.priority, member.rank, member.place);
+                (place, member.held, member.legs.to_vec())
             })
             .collect();
-        for (place, priority, held, legs) in moved {
-            let count = self.identities.instruction_count(place);
-            self.cycles[index as usize].push(place, priority, held, count, legs.into_iter());
-            self.identities.set_standing(place, Standing::Member(index));
+        for (place, held, legs) in moved {
+            let parts = self.parts(place.2);
+            let count = self.instructions_of(&parts);
+            self.cycles[index as usize].push(place, held, count, legs.into_iter());
+            for &part in parts.iter() {
+                self.identities.set_standing(part, Standing::Member(index));
+            }
         }
     }
 }

@@ -76,9 +76,9 @@ pub(crate) fn mirror_amount(asset: usize, amount: i128) -> MirrorAmount {
 }
 
 impl GrossBatch {
-    /// One member more, in this batch if none is open; answers the open one's number.
-    pub(crate) fn admit(&mut self, next: BatchNumber) -> BatchNumber {
-        self.member_count += 1;
+    /// So many members more, in this batch if none is open; answers the open one's number.
+    pub(crate) fn admit(&mut self, next: BatchNumber, members: usize) -> BatchNumber {
+        self.member_count += u32::try_from(members).expect("a unit has few members");
         *self.number.get_or_insert(next)
     }
 

@@ -6,13 +6,16 @@
 //! what changes after a member joined, its flags, lies apart from its legs, so that a run copies little.
 
 use super::identities::EntryId;
+use super::queues::{Place, Rank};
 use crate::chunks::Chunks;
-use crate::event::ScheduleLine;
-use crate::ids::{AccountId, BatchNumber, CycleName, Timestamp};
+use crate::command::CutOffPurpose;
+use crate::event::{CycleCalendar, ScheduleLine};
+use crate::ids::{AccountId, AssetId, BatchNumber, CycleName, Timestamp};
 use crate::instruction::Priority;
 use crate::netting::BilateralNet;
 use crate::run::{Bitmap, Leg, Problem};
 use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::view::CycleState;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
@@ -49,6 +52,8 @@ struct Units {
     pages: Chunks<Arc<LegPage>, 64>,
     /// The one that fills.
     page: LegPage,
+    /// Places in time of those that took theirs later than they came.
+    late: Sorted<EntryId, Rank>,
     /// A unit that rolled over came after one with a later place.
     disordered: bool,
 }
@@ -64,6 +69,7 @@ impl LegPage {
 #[derive(Clone, Copy)]
 pub(crate) struct Member<'a> {
     pub(crate) place: EntryId,
+    pub(crate) rank: Rank,
     pub(crate) priority: Priority,
     pub(crate) held: bool,
     pub(crate) settled: bool,
@@ -77,11 +83,23 @@ impl Units {
             .legs(at % PAGE_UNITS)
     }
 
-    fn push(&mut self, place: EntryId, flags: u8, legs: impl Iterator<Item = Leg>) {
+    #[inline]
+    fn rank(&self, place: EntryId) -> Rank {
+        if self.late.is_empty() {
+            return Rank::of(place);
+        }
+        self.late.get(&place).copied().unwrap_or(Rank::of(place))
+    }
+
+    fn push(&mut self, place: EntryId, rank: Rank, flags: u8, legs: impl Iterator<Item = Leg>) {
         if self.page.ends.len() == PAGE_UNITS {
             self.pages.push(Arc::new(std::mem::take(&mut self.page)));
         }
-        self.disordered |= self.places.last().is_some_and(|last| *last > place);
+        let last = self.places.last();
+        self.disordered |= last.is_some_and(|&last| (self.rank(last), last) > (rank, place));
+        if rank != Rank::of(place) {
+            self.late.insert(place, rank);
+        }
         self.places.push(place);
         self.flags.push(flags);
         self.page.legs.extend(legs);
@@ -97,11 +115,12 @@ impl Units {
         let mut order: Vec<usize> = (0..self.places.len())
             .filter(|&at| self.flags[at] & GONE == 0)
             .collect();
-        order.sort_by_key(|&at| self.places[at]);
+        order.sort_by_key(|&at| (self.rank(self.places[at]), self.places[at]));
         let mut tidy = Self::default();
         for at in order {
             tidy.push(
                 self.places[at],
+                self.rank(self.places[at]),
                 self.flags[at],
                 self.legs(at).iter().copied(),
             );
@@ -115,7 +134,10 @@ impl Units {
         if self.disordered {
             return (0..self.places.len()).find(live);
         }
-        let found = self.places.binary_search_by_key(&place, |place| *place);
+        let wanted = (self.rank(place), place);
+        let found = self
+            .places
+            .binary_search_by_key(&wanted, |&place| (self.rank(place), place));
         found.ok().filter(live)
     }
 }
@@ -127,11 +149,13 @@ impl Freeze for Units {
             flags,
             pages,
             page: _,
+            late,
             disordered: _,
         } = self;
         places.freeze();
         flags.freeze();
         pages.freeze();
+        late.freeze();
     }
 }
 
@@ -185,6 +209,7 @@ pub(crate) struct Cycle {
     pub(crate) cut_off: Timestamp,
     pub(crate) pay_in_deadline: Timestamp,
     pub(crate) completion_deadline: Timestamp,
+    pub(crate) calendar: CycleCalendar,
     units: [Units; 3],
     /// Of members that are not held, settled ones included.
     sums: Sums,
@@ -247,6 +272,7 @@ impl Cycle {
             cut_off,
             pay_in_deadline,
             completion_deadline,
+            calendar: CycleCalendar::default(),
             units: Default::default(),
             sums: Sums::default(),
             held_sums: Sums::default(),
@@ -275,6 +301,19 @@ impl Cycle {
         self.state == CycleState::Open && now < self.cut_off
     }
 
+    /// An asset's own cut-off, as it was when the cycle opened.
+    pub(crate) fn cut_off_of(&self, asset: AssetId, purpose: CutOffPurpose) -> Option<Timestamp> {
+        let cut_offs = &self.calendar.cut_offs;
+        let found = cut_offs.binary_search_by_key(&(asset, purpose), |at| (at.asset, at.purpose));
+        found.ok().map(|at| cut_offs[at].instant)
+    }
+
+    /// Until when an asset is to be paid in: its own deadline, but never later than the cycle's.
+    pub(crate) fn pay_in_deadline_of(&self, asset: AssetId) -> Timestamp {
+        let own = self.cut_off_of(asset, CutOffPurpose::PayIn);
+        own.map_or(self.pay_in_deadline, |own| own.min(self.pay_in_deadline))
+    }
+
     /// Whether these legs keep every account's sums within [`ACCOUNT_SUM_MAX`].
     #[inline]
     pub(crate) fn has_room_for(&self, legs: impl Iterator<Item = Leg> + Clone) -> bool {
@@ -299,14 +338,13 @@ impl Cycle {
     /// Takes a unit in at the end of its priority's list.
     pub(crate) fn push(
         &mut self,
-        place: EntryId,
-        priority: Priority,
+        (priority, rank, place): Place,
         held: bool,
         instructions: u64,
         legs: impl Iterator<Item = Leg>,
     ) {
         let units = &mut self.units[list_of(priority)];
-        units.push(place, if held { HELD } else { 0 }, legs);
+        units.push(place, rank, if held { HELD } else { 0 }, legs);
         let sums = if held {
             &mut self.held_sums
         } else {
@@ -390,6 +428,7 @@ impl Cycle {
                 let live = (0..units.places.len()).filter(|&at| units.flags[at] & GONE == 0);
                 live.map(move |at| Member {
                     place: units.places[at],
+                    rank: units.rank(units.places[at]),
                     priority,
                     held: units.flags[at] & HELD != 0,
                     settled: units.flags[at] & SETTLED != 0,
@@ -495,6 +534,7 @@ impl Freeze for Cycle {
             cut_off: _,
             pay_in_deadline: _,
             completion_deadline: _,
+            calendar: _,
             units,
             sums,
             held_sums,

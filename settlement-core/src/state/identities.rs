@@ -49,6 +49,8 @@ pub(crate) enum Standing {
     Settled(u32),
     Queued,
     Unmatched,
+    /// Waits for a condition.
+    Pending,
     /// Of the cycle with this index.
     Member(u32),
     Rejected(Rejection),
@@ -353,6 +355,7 @@ impl Identities {
             Standing::Member(cycle) => (3, cycle),
             Standing::Rejected(rejection) => (4, self.rejection_number(rejection)),
             Standing::Cancelled => (5, 0),
+            Standing::Pending => (6, 0),
         };
         fields.packed = fields.packed & !STATE_MASK | state << STATE_SHIFT;
         fields.detail = detail;
@@ -365,6 +368,7 @@ impl Identities {
             2 => Standing::Unmatched,
             3 => Standing::Member(fields.detail),
             4 => Standing::Rejected(self.rejections[fields.detail as usize]),
+            6 => Standing::Pending,
             _ => Standing::Cancelled,
         }
     }
@@ -448,6 +452,11 @@ impl Identities {
     pub(crate) fn partner(&self, id: EntryId) -> Option<EntryId> {
         let Trade { first, second, .. } = self.trades[self.trade(id)?];
         Some(if first == id { second } else { first })
+    }
+
+    /// What names its trade, which is its second side; of any other instruction, itself.
+    pub(crate) fn trade_of(&self, id: EntryId) -> EntryId {
+        self.trade(id).map_or(id, |trade| self.trades[trade].second)
     }
 
     /// How many instructions the unit is: two for a matched trade.

@@ -8,15 +8,42 @@
 use super::identities::EntryId;
 use crate::chunks::Chunks;
 use crate::event::{Legs, OrderLeg};
-use crate::ids::{AccountId, Date, Timestamp};
+use crate::ids::{AccountId, Date, Sequence, Timestamp};
 use crate::instruction::Priority;
 use crate::rejection::Rejection;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use std::collections::BTreeSet;
 
-/// Place in the queues.
-pub(crate) type Place = (Priority, EntryId);
+/// A unit's place in time: of the input that made its last condition true.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Rank {
+    /// The first instruction that came after that input, or was that input.
+    before: EntryId,
+    /// That input; one that was an instruction comes after all that came before it.
+    by: Sequence,
+}
+
+impl Rank {
+    /// Of an instruction that took its place as it came.
+    pub(crate) const fn of(id: EntryId) -> Self {
+        let by = Sequence(u64::MAX);
+        Self { before: id, by }
+    }
+
+    /// Of one that took its place by a later input, when `next` was the next instruction's number.
+    pub(crate) const fn late(next: EntryId, by: Sequence) -> Self {
+        Self { before: next, by }
+    }
+
+    /// For digests.
+    pub(crate) const fn parts(self) -> (u32, Sequence) {
+        (self.before.0, self.by)
+    }
+}
+
+/// Place in the queues; its last part names the unit.
+pub(crate) type Place = (Priority, Rank, EntryId);
 
 /// A waiting unit.
 #[derive(Clone)]
@@ -33,7 +60,7 @@ pub(crate) struct Queued {
 #[derive(Clone, Default)]
 pub(crate) struct Queues {
     units: Sorted<Place, Queued>,
-    priorities: Sorted<EntryId, Priority>,
+    places: Sorted<EntryId, Place>,
     expiries: Sorted<(Timestamp, EntryId)>,
     /// Units that are not held, under each account that they debit.
     queues: Sorted<(AccountId, Place)>,
@@ -82,8 +109,8 @@ impl Queues {
     }
 
     pub(crate) fn insert(&mut self, place: Place, unit: Queued) {
-        self.priorities.insert(place.1, place.0);
-        self.expiries.insert((unit.expires_at, place.1), ());
+        self.places.insert(place.2, place);
+        self.expiries.insert((unit.expires_at, place.2), ());
         if !unit.held {
             self.enqueue(place, &unit.legs);
         }
@@ -104,8 +131,7 @@ impl Queues {
 
     /// Takes a unit out; those behind it become candidates.
     pub(crate) fn remove(&mut self, id: EntryId) -> Queued {
-        let priority = self.priorities.remove(&id);
-        let place = (priority.expect("a queued unit has a place"), id);
+        let place = self.places.remove(&id).expect("a queued unit has a place");
         let unit = self.units.remove(&place).expect("a queued unit is held");
         self.expiries.remove(&(unit.expires_at, id));
         self.dequeue(place, &unit.legs);
@@ -127,10 +153,7 @@ impl Queues {
 
     /// A unit leaves its queues but stays, or comes back into its place.
     pub(crate) fn hold(&mut self, id: EntryId, held: bool) {
-        let place = (
-            *self.priorities.get(&id).expect("a queued unit has a place"),
-            id,
-        );
+        let place = *self.places.get(&id).expect("a queued unit has a place");
         let unit = self.units.get_mut(&place).expect("a queued unit is held");
         if unit.held == held {
             return;
@@ -143,6 +166,16 @@ impl Queues {
             self.enqueue(place, &legs);
             debited(&legs).for_each(|account| self.touch(account));
         }
+    }
+
+    /// A unit keeps its place in time, among those of another priority.
+    pub(crate) fn set_priority(&mut self, id: EntryId, priority: Priority) {
+        let place = self.places.get(&id);
+        let (_, rank, _) = *place.expect("a queued unit has a place");
+        let unit = self.remove(id);
+        let legs = unit.legs.clone();
+        self.insert((priority, rank, id), unit);
+        debited(&legs).for_each(|account| self.touch(account));
     }
 
     /// Something that an account's head may have waited for happened.
@@ -175,7 +208,7 @@ impl Queues {
     }
 
     pub(crate) fn by_id(&self, id: EntryId) -> Option<(Place, &Queued)> {
-        let place = (*self.priorities.get(&id)?, id);
+        let place = *self.places.get(&id)?;
         Some((place, self.units.get(&place)?))
     }
 
@@ -201,7 +234,7 @@ impl Freeze for Queues {
     fn freeze(&mut self) {
         let Self {
             units,
-            priorities,
+            places,
             expiries,
             queues,
             heads,
@@ -209,7 +242,7 @@ impl Freeze for Queues {
             changed: _,
         } = self;
         units.freeze();
-        priorities.freeze();
+        places.freeze();
         expiries.freeze();
         queues.freeze();
         heads.freeze();

@@ -1,6 +1,7 @@
 //! Trade sides that wait for the other side.
 
 use super::identities::EntryId;
+use super::pending::Terms;
 use crate::event::Legs;
 use crate::ids::Date;
 use crate::instruction::{Digest, Lane, Priority};
@@ -15,6 +16,7 @@ pub(crate) struct Side {
     pub(crate) priority: Priority,
     pub(crate) lane: Lane,
     pub(crate) value_date: Date,
+    pub(crate) terms: Terms,
     pub(crate) held: bool,
 }
 
