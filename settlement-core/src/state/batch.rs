@@ -9,8 +9,8 @@ use crate::shared::Freeze;
 /// and needs no clearing: it counts only if the list names the number there.
 #[derive(Clone, Default)]
 struct Changes {
-    touched: Chunks<(u32, i128)>,
-    places: Chunks<u32, 1024>,
+    touched: Chunks<(u32, i128), 64>,
+    places: Chunks<u32>,
 }
 
 impl Changes {

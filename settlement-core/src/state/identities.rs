@@ -31,8 +31,8 @@ const SHARD_SLOTS_MIN: usize = 8;
 const LOAD_PERCENT_MAX: usize = 80;
 /// Large, since no entry is written twice: its leaves are never copied, and few enough to be at hand.
 const LEAF_ENTRIES: usize = 1024;
-/// 2 KiB to a leaf.
-const LEAF_FIELDS: usize = 256;
+/// 1 KiB to a leaf.
+const LEAF_FIELDS: usize = 128;
 /// An index slot is a tag in the upper bits and an entry's number in these: 268 million entries.
 const NUMBER_BITS: u32 = 28;
 const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
