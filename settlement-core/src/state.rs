@@ -112,7 +112,7 @@ pub struct State {
     entry_cut_offs: EntryCutOffs,
     directory: Directory,
     /// By account id.
-    accounts: Chunks<Account>,
+    accounts: Chunks<Account, 64>,
     /// By asset id.
     mirrors: Chunks<Mirror>,
     limits: Limits,

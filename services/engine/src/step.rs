@@ -17,7 +17,7 @@ pub(crate) const STEP_BYTES_SOFT_MAX: usize = 2 << 20;
 pub(crate) type SubmitReply = oneshot::Sender<Result<SubmitAnswer, EngineError>>;
 pub(crate) type CommandReply = oneshot::Sender<Result<Result<CommandAnswer, Refusal>, EngineError>>;
 pub(crate) type QueryReply = oneshot::Sender<Answered>;
-pub(crate) type FrozenReply = oneshot::Sender<Arc<FrozenView>>;
+pub(crate) type FreezeReply = oneshot::Sender<Arc<FrozenView>>;
 
 /// An answer that may leave once the step is durable. A caller that has gone is not an error.
 pub(crate) enum Pending {
@@ -25,8 +25,8 @@ pub(crate) enum Pending {
     Command(CommandReply, Result<CommandAnswer, Refusal>),
     /// With the sequence and the time that the view is of.
     Query(QueryReply, Box<Answered>),
-    /// The state with this step.
-    Frozen(FrozenReply, Arc<FrozenView>),
+    /// The state as it was then.
+    Frozen(FreezeReply, Arc<FrozenView>),
     /// Tokens as they are after this step.
     Tokens(Arc<TokenTable>),
 }

@@ -6,7 +6,7 @@ use crate::handle::{
     Answered, EngineError, Handle, IN_FLIGHT_INSTRUCTIONS_MAX, TokenTable, Watermark,
 };
 use crate::replay::Replayed;
-use crate::step::{CommandReply, FrozenReply, Pending, QueryReply, Step, SubmitReply};
+use crate::step::{CommandReply, FreezeReply, Pending, QueryReply, Step, SubmitReply};
 use settlement_core::command::{Action, Command};
 use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
@@ -42,7 +42,7 @@ pub(crate) enum Request {
         reply: QueryReply,
     },
     Freeze {
-        reply: FrozenReply,
+        reply: FreezeReply,
     },
 }
 
@@ -100,6 +100,7 @@ impl Engine {
             durable: durable_reader,
             durable_sequence: sequence_reader,
             lookup: journal.lookup(),
+            last_view: Arc::default(),
             rehearsal,
         };
         let writer = Writer {
@@ -115,7 +116,6 @@ impl Engine {
             closing: false,
             running: None,
             next_tick: Instant::now() + TICK_EVERY,
-            frozen: None,
             mailbox: mailbox.clone(),
             orders,
             tokens,
@@ -160,8 +160,6 @@ struct Writer {
     /// A cycle's run on a thread of its own.
     running: Option<JoinHandle<()>>,
     next_tick: Instant,
-    /// The last view that was handed out.
-    frozen: Option<Arc<FrozenView>>,
     tokens_version: u64,
     mailbox: Sender<Message>,
     orders: Sender<Append>,
@@ -261,7 +259,7 @@ impl Writer {
                 Ok(())
             }
             Request::Freeze { reply } => {
-                let view = self.freeze();
+                let view = Arc::new(self.freeze());
                 self.step.answers.push(Pending::Frozen(reply, view));
                 Ok(())
             }
@@ -277,6 +275,15 @@ impl Writer {
             }
             Request::Command { command, reply } => self.command(command, reply),
         }
+    }
+
+    /// The state with all that this step has taken so far: it may leave once that is durable.
+    fn freeze(&mut self) -> FrozenView {
+        let started = Instant::now();
+        let sequence = Sequence(self.step.next_sequence().0 - 1);
+        let view = FrozenView::new(self.state.freeze(), sequence, self.time.now());
+        metrics::histogram!("valuta_freeze_seconds").record(started.elapsed());
+        view
     }
 
     fn submit(&mut self, batch: &Submissions, now: Timestamp) -> SubmitAnswer {
@@ -333,27 +340,10 @@ impl Writer {
         Ok(self.step.time)
     }
 
-    /// The state as it is, shared with all who ask before it changes.
-    fn freeze(&mut self) -> Arc<FrozenView> {
-        let sequence = Sequence(self.step.next_sequence().0 - 1);
-        if let Some(view) = self
-            .frozen
-            .as_ref()
-            .filter(|view| view.sequence() == sequence)
-        {
-            return Arc::clone(view);
-        }
-        let view = FrozenView::new(self.state.freeze(), sequence, self.time.now());
-        Arc::clone(self.frozen.insert(Arc::new(view)))
-    }
-
     fn tick_if_due(&mut self) -> Result<(), StopReason> {
         if Instant::now() < self.next_tick || self.step.is_full() {
             return Ok(());
         }
-        // What a view shares costs a copy on every first write: an old one is let go.
-        let sequence = self.step.next_sequence().0 - 1;
-        self.frozen.take_if(|view| view.sequence().0 < sequence);
         self.next_tick = Instant::now() + TICK_EVERY;
         if !self.space && self.in_flight.is_none() {
             // If the journal's thread is gone, its failure is in the mailbox.
@@ -380,16 +370,19 @@ impl Writer {
         if self.running.as_ref().is_some_and(|run| !run.is_finished()) || self.closing {
             return;
         }
-        let Some(request) = self.state.take_run_request(self.time.now()) else {
+        let now = self.time.now();
+        if self.state.run_due(now).is_none() {
             return;
-        };
-        let mailbox = self.mailbox.clone();
+        }
+        let (frozen, mailbox) = (self.state.freeze(), self.mailbox.clone());
         let run = std::thread::Builder::new()
             .name("run".to_owned())
             .spawn(move || {
-                let result = request.run(random_seed());
+                let request = frozen.take_run_request(now);
+                drop(frozen);
+                let result = request.map(|request| request.run(random_seed()));
                 // If the writer is gone, so is the run's purpose.
-                let _ = mailbox.send(Message::Ran(Box::new(result)));
+                let _ = result.map(|result| mailbox.send(Message::Ran(Box::new(result))));
             });
         match run {
             Ok(run) => self.running = Some(run),
@@ -507,8 +500,7 @@ fn refuse(request: Request, reason: &str) {
     match request {
         Request::Submit { reply, .. } => drop(reply.send(Err(error))),
         Request::Command { reply, .. } => drop(reply.send(Err(error))),
-        // Its caller sees a closed channel: stopped.
-        Request::Query { .. } | Request::Freeze { .. } => {}
+        Request::Query { .. } | Request::Freeze { .. } => {} // its caller sees a closed channel: stopped
     }
 }
 
