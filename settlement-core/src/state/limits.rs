@@ -1,6 +1,7 @@
 //! Limits on what accounts may pay, and what they have paid each counterparty per value date.
 
 use crate::ids::{AccountId, Date, ParticipantId};
+use crate::instruction::Priority;
 use crate::table::Table;
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ pub(crate) struct Limits {
     instruction: Vec<Option<i64>>,
     /// The most that an account may have paid a counterparty, net, on one value date.
     bilateral: BTreeMap<(AccountId, ParticipantId), i64>,
+    /// What is kept for a priority and above; none is 0.
+    reserved: BTreeMap<(AccountId, Priority), i64>,
 }
 
 impl Limits {
@@ -46,6 +49,41 @@ impl Limits {
             Some(amount) => self.bilateral.insert((account, counterparty), amount),
             None => self.bilateral.remove(&(account, counterparty)),
         };
+    }
+
+    pub(crate) fn set_reservation(&mut self, account: AccountId, priority: Priority, amount: i64) {
+        match amount {
+            0 => self.reserved.remove(&(account, priority)),
+            amount => self.reserved.insert((account, priority), amount),
+        };
+    }
+
+    pub(crate) fn reservation(&self, account: AccountId, priority: Priority) -> i64 {
+        self.reserved
+            .get(&(account, priority))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    #[inline]
+    pub(crate) fn has_reservations(&self) -> bool {
+        !self.reserved.is_empty()
+    }
+
+    /// What gross instructions of a priority must leave on an account: all that is kept for those above.
+    #[inline]
+    pub(crate) fn floor(&self, account: AccountId, priority: Priority) -> i64 {
+        if self.reserved.is_empty() {
+            return 0;
+        }
+        let above = (account, Priority::Urgent)..(account, priority);
+        let kept = self.reserved.range(above).map(|(_, &amount)| amount);
+        kept.fold(0, i64::saturating_add)
+    }
+
+    /// Reservations, by account, then priority.
+    pub(crate) fn reservations(&self) -> impl Iterator<Item = ((AccountId, Priority), i64)> {
+        self.reserved.iter().map(|(&key, &amount)| (key, amount))
     }
 
     /// Limits per instruction, by account.
