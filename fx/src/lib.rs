@@ -17,6 +17,7 @@
 //! | [`pair`]       | [`Pair`], `BASE/QUOTE`                 | -                                            |
 //! | [`rate_quote`] | [`RateQuote`], bid and ask             | mid not rounded                              |
 //! | [`rate_book`]  | [`RateBook`]                           | direct, inverse or cross                     |
+//! | [`provider_book`] | [`ProviderBook`]                    | best of many, direct, inverse or cross       |
 //! | [`quote`]      | [`QuoteTerms`], a locked price         | rounds the side that is not fixed, once      |
 //! | [`valuation`]  | [`ValuationRate`], 12 decimals         | rounds once, then values exactly in 256 bits |
 //! | [`mod@split`]  | shares of a whole                      | sums to the whole                            |
@@ -31,6 +32,7 @@ pub mod euro;
 pub mod fraction;
 pub mod historic;
 pub mod pair;
+pub mod provider_book;
 pub mod quote;
 pub mod rate;
 pub mod rate_book;
@@ -51,6 +53,7 @@ pub use euro::{EuroConversion, EuroError, EuroLeg, EuroRate, convert_through_eur
 pub use fraction::Fraction;
 pub use historic::{ReplacedByEuro, all_replaced_by_euro, known_minor_units, replaced_by_euro};
 pub use pair::{Pair, PairError};
+pub use provider_book::{Asked, BestRate, ProviderBook, ProviderBookError, ProviderRate, Side};
 pub use quote::{FixedSide, PricedQuote, QuoteError, QuoteTerms, TakerSide};
 pub use rate::{Rate, RateError};
 pub use rate_book::{Cross, RateBook, RateBookError, shortest_chain};

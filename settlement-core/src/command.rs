@@ -82,7 +82,7 @@ pub enum Action {
     /// Rehearsal schemes only; never goes back. Operator.
     #[n(6)]
     SetTime(#[n(0)] Timestamp),
-    /// Replaces the rate set. Operator.
+    /// Replaces the rate set of each source in it. Operator.
     #[n(7)]
     SetRates(#[n(0)] Vec<RateLine>),
     /// Participant, as provider.
@@ -159,6 +159,9 @@ pub enum Action {
         #[n(2)]
         priority: Priority,
     },
+    /// Replaces what holds for all rates. Operator.
+    #[n(20)]
+    SetRateRules(#[n(0)] RateRules),
 }
 
 /// Where in the journal something settled: the settling input, and the unit's place among what that
@@ -387,9 +390,27 @@ pub struct RateLine {
     pub ask: Decimal,
     #[n(3)]
     pub time: Timestamp,
-    /// At most 35 characters.
+    /// Who quotes it; at most 35 characters.
     #[n(4)]
     pub source: String,
+    /// The largest size that it holds for, in units of the base; `None`: any.
+    #[cbor(n(5), with = "crate::record::optional_decimal", has_nil)]
+    pub size_max: Option<Decimal>,
+}
+
+/// What holds for all rates.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+pub struct RateRules {
+    /// A rate whose time is longer ago in record time is no best rate; `None`: none is stale.
+    #[n(0)]
+    pub stale_after_ms: Option<i64>,
+    /// How far the middle of a rate may be from the pair's last accepted one, as a part of that; `None`: no
+    /// guard.
+    #[cbor(n(1), with = "crate::record::optional_decimal", has_nil)]
+    pub deviation_max: Option<Decimal>,
+    /// Whose set values are taken at; `None`: the last request's.
+    #[n(2)]
+    pub valuation_source: Option<String>,
 }
 
 /// Which amount of a quote is given, and which is computed.

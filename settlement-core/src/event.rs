@@ -2,7 +2,7 @@
 
 use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, Caller, CutOffPurpose, CutOffs, LimitLine,
-    MovementKind, ParticipantState, Position, QuoteTerms, RateLine, Reservation, Token,
+    MovementKind, ParticipantState, Position, QuoteTerms, RateLine, RateRules, Reservation, Token,
 };
 use crate::conditions::Conditions;
 use crate::ids::{
@@ -512,6 +512,12 @@ pub enum Event {
     // --- rates and quotes ---------------------------------------------------------------------
     #[n(40)]
     RatesSet(#[n(0)] Vec<RateLine>),
+    /// The set of each source in it is replaced; others stay. (`RatesSet`, which records of before there
+    /// were providers have, replaces all.)
+    #[n(42)]
+    ProviderRatesSet(#[n(0)] Vec<RateLine>),
+    #[n(43)]
+    RateRulesSet(#[n(0)] RateRules),
     /// With both amounts, and what rounding gave or took: `source x rate = target + residual`.
     #[n(41)]
     QuoteLocked {

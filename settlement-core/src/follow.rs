@@ -274,6 +274,8 @@ impl Follower {
             | Event::AssetCutOffSet(_)
             | Event::AssetDaySet(_)
             | Event::RatesSet(_)
+            | Event::ProviderRatesSet(_)
+            | Event::RateRulesSet(_)
             | Event::QuoteLocked { .. }
             | Event::Requested { .. }
             | Event::Acknowledged { .. } => {}

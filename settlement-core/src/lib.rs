@@ -16,9 +16,12 @@
 //! | [`rows`] | what the read model is asked, and its rows |
 //! | [`run`], [`certificate`], [`netting`] | what settles, the proof of it, the nets |
 //!
+//! Inside, `chunks`, `sorted` and `table` hold what frozen views share with the writer (`shared`).
+//!
 //! `decide` may refuse and changes nothing; `apply` cannot fail. A replay calls only `apply`.
 
 pub mod certificate;
+mod chunks;
 pub mod command;
 pub mod conditions;
 pub mod directory;
@@ -31,6 +34,8 @@ pub mod record;
 pub mod rejection;
 pub mod rows;
 pub mod run;
+mod shared;
+mod sorted;
 pub mod state;
 mod table;
 pub mod view;

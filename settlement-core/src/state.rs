@@ -38,14 +38,15 @@ mod query;
 mod query_cycle;
 mod queues;
 mod quotes;
+mod rates;
 mod requests;
 #[cfg(test)]
 mod tests;
 mod unmatched;
 
+use crate::chunks::Chunks;
 use crate::command::{
-    Action, AssetCutOff, Caller, Command, CutOffPurpose, CutOffs, Position, RateLine, Refusal,
-    Token,
+    Action, AssetCutOff, Caller, Command, CutOffPurpose, CutOffs, Position, Refusal, Token,
 };
 use crate::directory::Directory;
 use crate::event::Event;
@@ -54,18 +55,21 @@ use crate::ids::{
 };
 use crate::instruction::{Lane, ShortText, Submission, Submissions};
 use crate::record::RunResult;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
 use calendar::EntryCutOffs;
-use cycles::Cycle;
-use fx::{AssetCode, Calendars, RateBook};
+use cycles::{Cycle, Cycles};
+use fx::{AssetCode, Calendars};
 use identities::Identities;
 use limits::{Limits, Usage};
 use pending::{Documents, Expiries, Groups, Pending};
 use queues::Queues;
 use quotes::Quotes;
+use rates::Rates;
 use requests::Requests;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use unmatched::Unmatched;
 
 pub use frozen::{Change, FrozenView, RunScope, WhatIfError};
@@ -102,15 +106,15 @@ pub struct State {
     rehearsal_time: Option<Timestamp>,
     scheme: Option<(ShortText, AssetCode)>,
     cut_offs: Option<CutOffs>,
-    asset_cut_offs: BTreeMap<(AssetCode, CutOffPurpose), AssetCutOff>,
-    calendars: Calendars,
+    asset_cut_offs: Sorted<(AssetCode, CutOffPurpose), AssetCutOff>,
+    calendars: Arc<Calendars>,
     /// Worked out from the two above; no part of the replicated state.
     entry_cut_offs: EntryCutOffs,
     directory: Directory,
     /// By account id.
-    accounts: Vec<Account>,
+    accounts: Chunks<Account>,
     /// By asset id.
-    mirrors: Vec<Mirror>,
+    mirrors: Chunks<Mirror>,
     limits: Limits,
     usage: Usage,
     identities: Identities,
@@ -122,18 +126,17 @@ pub struct State {
     /// Members of cycles that expire before their value date is over.
     member_expiries: Expiries,
     /// In the order of opening.
-    cycles: Vec<Cycle>,
-    cycle_numbers: BTreeMap<CycleName, u32>,
+    cycles: Cycles,
+    cycle_numbers: Sorted<CycleName, u32>,
     /// Cycles that are not completed.
     cycles_live: Vec<u32>,
     quotes: Quotes,
-    rates: Vec<RateLine>,
-    book: RateBook,
-    tokens: BTreeMap<ShortText, Token>,
-    token_labels: BTreeMap<[u8; 32], ShortText>,
+    rates: Arc<Rates>,
+    tokens: Sorted<ShortText, Token>,
+    token_labels: Sorted<[u8; 32], ShortText>,
     tokens_version: u64,
     requests: Requests,
-    acknowledged: BTreeMap<ParticipantId, Position>,
+    acknowledged: Sorted<ParticipantId, Position>,
     gross_batch: GrossBatch,
     /// The last number that a batch took, be it still open.
     batches: BatchNumber,
@@ -148,12 +151,12 @@ impl State {
             rehearsal_time: None,
             scheme: None,
             cut_offs: None,
-            asset_cut_offs: BTreeMap::new(),
-            calendars: Calendars::new(),
+            asset_cut_offs: Sorted::default(),
+            calendars: Arc::new(Calendars::new()),
             entry_cut_offs: EntryCutOffs::default(),
             directory: Directory::default(),
-            accounts: Vec::new(),
-            mirrors: Vec::new(),
+            accounts: Chunks::default(),
+            mirrors: Chunks::default(),
             limits: Limits::default(),
             usage: Usage::default(),
             identities: Identities::new(),
@@ -163,17 +166,16 @@ impl State {
             groups: Groups::default(),
             documents: Documents::default(),
             member_expiries: Expiries::default(),
-            cycles: Vec::new(),
-            cycle_numbers: BTreeMap::new(),
+            cycles: Cycles::default(),
+            cycle_numbers: Sorted::default(),
             cycles_live: Vec::new(),
             quotes: Quotes::default(),
-            rates: Vec::new(),
-            book: RateBook::new(),
-            tokens: BTreeMap::new(),
-            token_labels: BTreeMap::new(),
+            rates: Arc::default(),
+            tokens: Sorted::default(),
+            token_labels: Sorted::default(),
             tokens_version: 0,
             requests: Requests::default(),
-            acknowledged: BTreeMap::new(),
+            acknowledged: Sorted::default(),
             gross_batch: GrossBatch::default(),
             batches: 0,
             statistics: Statistics::default(),
@@ -314,7 +316,7 @@ impl State {
     /// Whom a token's hash stands for.
     pub fn token(&self, hash: &[u8; 32]) -> Option<Caller> {
         let label = self.token_labels.get(hash)?;
-        Some(self.tokens[label].caller)
+        Some(self.tokens.get(label)?.caller)
     }
 
     /// All tokens, by label.
@@ -342,13 +344,24 @@ impl State {
         &self.directory
     }
 
+    /// A view of the state as it is now, for other threads: whatever is written from here on, on
+    /// either side, is copied first, in small parts. Costs as much as was written since the last
+    /// view, and a pointer per some 10,000 values; cloning the view again costs the pointers alone.
+    pub fn freeze(&mut self) -> Self {
+        Freeze::freeze(self);
+        self.clone()
+    }
+
     /// Whether per asset all accounts with the agent's mirror sum to zero, funds make up what
     /// accounts have reserved, and nothing is below zero; all counted anew.
     pub fn conserves(&self) -> bool {
         let mut totals = vec![0_i128; self.mirrors.len()];
         let mut reserved = vec![0_i128; self.accounts.len()];
         for &cycle in &self.cycles_live {
-            for (sum, &fund) in reserved.iter_mut().zip(&self.cycles[cycle as usize].funds) {
+            for (sum, &fund) in reserved
+                .iter_mut()
+                .zip(self.cycles[cycle as usize].funds.iter())
+            {
                 *sum += i128::from(fund);
             }
         }
@@ -375,8 +388,14 @@ impl State {
         Some(&self.cycles[index as usize])
     }
 
+    /// Of a cycle that was decided to be there.
+    fn cycle_index(&self, name: CycleName) -> u32 {
+        let index = self.cycle_numbers.get(&name);
+        *index.expect("decided: the cycle is there")
+    }
+
     fn cycle_mut(&mut self, name: CycleName) -> &mut Cycle {
-        let index = self.cycle_numbers[&name];
+        let index = self.cycle_index(name);
         &mut self.cycles[index as usize]
     }
 
@@ -400,6 +419,62 @@ impl State {
 
     fn mirror(&self, asset: AssetId) -> &Mirror {
         &self.mirrors[usize::from(asset.0)]
+    }
+}
+
+/// Names every field: a new one must say what a view shares of it.
+impl Freeze for State {
+    fn freeze(&mut self) {
+        let Self {
+            rehearsal: _,
+            rehearsal_time: _,
+            scheme: _,
+            cut_offs: _,
+            asset_cut_offs,
+            calendars: _,
+            entry_cut_offs: _,
+            directory,
+            accounts,
+            mirrors,
+            limits,
+            usage,
+            identities,
+            queues,
+            unmatched,
+            pending,
+            groups,
+            documents,
+            member_expiries,
+            cycles,
+            cycle_numbers,
+            cycles_live: _,
+            quotes,
+            rates: _,
+            tokens,
+            token_labels,
+            tokens_version: _,
+            requests,
+            acknowledged,
+            gross_batch,
+            batches: _,
+            statistics: _,
+        } = self;
+        let money: [&mut dyn Freeze; 6] =
+            [directory, accounts, mirrors, limits, usage, gross_batch];
+        let instructions: [&mut dyn Freeze; 7] = [
+            identities,
+            queues,
+            unmatched,
+            cycles,
+            cycle_numbers,
+            quotes,
+            requests,
+        ];
+        let conditions: [&mut dyn Freeze; 4] = [pending, groups, documents, member_expiries];
+        let rest: [&mut dyn Freeze; 4] = [asset_cut_offs, tokens, token_labels, acknowledged];
+        let all = money.into_iter().chain(instructions).chain(conditions);
+        let all = all.chain(rest);
+        all.for_each(Freeze::freeze);
     }
 }
 

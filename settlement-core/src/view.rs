@@ -2,12 +2,12 @@
 
 use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, CutOffPurpose, CutOffs, LimitLine,
-    ParticipantLine, Position, QuoteTerms, RateLine, Token,
+    ParticipantLine, Position, QuoteTerms, RateLine, RateRules, Token,
 };
 use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
 use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
-use fx::AssetCode;
+use fx::{AssetCode, BestRate, DecimalText, Pair};
 
 /// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +94,8 @@ pub enum Query {
     Quote(Bic, ShortText),
     /// Answer: [`View::Rates`].
     Rates,
+    /// Rates with the best of each side. Answer: [`View::RateBook`].
+    RateBook(RateQuestion),
     /// Answer: [`View::Scheme`].
     Scheme,
     /// Answer: [`View::ControlTotals`].
@@ -117,6 +119,7 @@ pub enum View {
     Cycles(Vec<CycleView>),
     Quote(Option<Box<QuoteView>>),
     Rates(Vec<RateLine>),
+    RateBook(Box<RateBookView>),
     Scheme(Box<SchemeView>),
     ControlTotals(Vec<ControlTotal>),
     Statistics(Statistics),
@@ -317,6 +320,35 @@ pub enum QuoteState {
     Locked,
     Accepted,
     Expired,
+}
+
+/// What the rate book is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RateQuestion {
+    /// Of one pair, crossed if need be; `None`: of every pair that a provider has.
+    pub pair: Option<Pair>,
+    /// Units of the pair's base that the rate must hold for; `None`: any rate will do.
+    pub size: Option<DecimalText>,
+}
+
+/// The rate book.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateBookView {
+    /// Each with whether it is stale; the latest set's first.
+    pub lines: Vec<(RateLine, bool)>,
+    /// By pair.
+    pub best: Vec<BestRates>,
+    /// What holds for all of them.
+    pub rules: RateRules,
+}
+
+/// The best fresh rates of a pair; a side is `None` if there is none for the size.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct BestRates {
+    pub pair: Pair,
+    pub bid: Option<BestRate>,
+    pub ask: Option<BestRate>,
 }
 
 /// The scheme.

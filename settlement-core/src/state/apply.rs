@@ -1,6 +1,6 @@
 //! `apply`: one event changes the state. Cannot fail: an event that does not fit is our bug, and panics.
 
-use super::cycles::{Cycle, at_mut};
+use super::cycles::{Amounts, Cycle, at_mut};
 use super::decide_instruction::run_leg;
 use super::identities::{EntryId, Standing};
 use super::pending::{PendingUnit, Terms};
@@ -9,13 +9,13 @@ use super::quotes::Quote;
 use super::requests::Request;
 use super::unmatched::Side;
 use super::{Account, Mirror, State};
-use crate::command::{LimitLine, MovementKind, RateLine, Token};
+use crate::command::{LimitLine, MovementKind, Token};
 use crate::conditions::Progress;
 use crate::event::{Entry, Event, Legs, Order, OrderLeg, i128Cbor};
 use crate::ids::{AccountId, CycleName, Date, Sequence, Timestamp};
 use crate::instruction::{Digest, Kind, Lane};
 use crate::rejection::Rejection;
-use fx::{RateBook, RateQuote, RateQuoteError};
+use std::sync::Arc;
 
 /// How a unit goes on: into its lane, or to wait for something.
 pub(super) struct Entrance {
@@ -139,8 +139,7 @@ impl State {
             Event::CutOffsSet(cut_offs) => self.cut_offs = Some(cut_offs.clone()),
             Event::AssetCutOffSet(line) => self.set_asset_cut_off(line),
             Event::AssetDaySet(line) => {
-                self.calendars
-                    .set(line.asset, line.date.naive(), line.change);
+                Arc::make_mut(&mut self.calendars).set(line.asset, line.date.naive(), line.change);
                 self.entry_cut_offs.clear();
             }
             Event::TokenSet(token) => self.set_token(token),
@@ -153,7 +152,9 @@ impl State {
                 self.tokens_version += 1;
             }
             Event::TimeSet(time) => self.rehearsal_time = Some(*time),
-            Event::RatesSet(lines) => self.set_rates(lines),
+            Event::RatesSet(lines) => Arc::make_mut(&mut self.rates).set_all(lines),
+            Event::ProviderRatesSet(lines) => Arc::make_mut(&mut self.rates).set(lines),
+            Event::RateRulesSet(rules) => Arc::make_mut(&mut self.rates).set_rules(rules),
             Event::QuoteLocked { provider, .. } => {
                 let quote = locked_quote(event).expect("the event is a quote's");
                 self.quotes.insert(*provider, quote);
@@ -267,7 +268,7 @@ impl State {
                 if terms.expires {
                     self.member_expiries.insert(id, terms.expires_at);
                 }
-                let index = self.cycle_numbers[&name];
+                let index = self.cycle_index(name);
                 let legs = legs.iter().map(run_leg);
                 self.cycles[index as usize].push(place, false, instructions, legs);
                 Standing::Member(index)
@@ -472,10 +473,10 @@ impl State {
 
     fn set_directory(&mut self, event: &Event) {
         self.directory.apply(event);
-        self.accounts
-            .resize_with(self.directory.accounts().len(), Account::default);
-        self.mirrors
-            .resize_with(self.directory.assets().len(), Mirror::default);
+        let accounts = self.directory.account_count();
+        self.accounts.grow(accounts, Account::default());
+        let assets = self.directory.assets().len();
+        self.mirrors.grow(assets, Mirror::default());
         if let Event::AccountSet(_) = event {
             self.queues.touch_all();
         }
@@ -499,38 +500,6 @@ impl State {
         self.tokens.insert(token.label, *token);
         self.token_labels.insert(token.hash, token.label);
         self.tokens_version += 1;
-    }
-
-    fn set_rates(&mut self, lines: &[RateLine]) {
-        self.rates = lines.to_vec();
-        self.book = rate_book(lines).expect("decided: the rates make a book");
-    }
-}
-
-/// The book of a rate set; the first reason why it makes none, and at which line.
-pub(super) fn rate_book(lines: &[RateLine]) -> Result<RateBook, (String, String)> {
-    let mut book = RateBook::new();
-    for (index, line) in lines.iter().enumerate() {
-        let at = |field| format!("rates[{index}].{field}");
-        let quote = RateQuote::new(line.pair, line.bid, line.ask, line.time.0, &line.source);
-        let quote = quote.map_err(|error| (at(rate_field(&error)), error.to_string()))?;
-        let replaced = book
-            .insert(quote)
-            .map_err(|error| (at("pair"), error.to_string()))?;
-        if replaced.is_some() {
-            return Err((at("pair"), format!("{} comes twice", line.pair)));
-        }
-    }
-    Ok(book)
-}
-
-/// Which field of a rate an error is about.
-fn rate_field(error: &RateQuoteError) -> &'static str {
-    match error {
-        RateQuoteError::Bid { .. } | RateQuoteError::BidAboveAsk { .. } => "bid",
-        RateQuoteError::Ask { .. } => "ask",
-        RateQuoteError::Source { .. } => "source",
-        RateQuoteError::SameAsset { .. } => "pair",
     }
 }
 
@@ -556,6 +525,6 @@ fn locked_quote(event: &Event) -> Option<Quote> {
 }
 
 /// Adds to the value at an account.
-pub(super) fn add_at(values: &mut Vec<i64>, account: AccountId, amount: i64) {
+pub(super) fn add_at(values: &mut Amounts, account: AccountId, amount: i64) {
     *at_mut(values, account) += amount;
 }

@@ -9,6 +9,7 @@ use crate::event::{Batch, Event};
 use crate::ids::{AccountId, CycleName};
 use crate::run::Bitmap;
 use crate::view::CycleState;
+use std::sync::Arc;
 
 impl State {
     pub(super) fn open_cycle(&mut self, cycle: Cycle) {
@@ -34,7 +35,7 @@ impl State {
         cycle.state = CycleState::Settling;
         cycle.schedule_version = *version;
         cycle.schedule_reason.clone_from(reason);
-        cycle.lines.clone_from(lines);
+        cycle.lines = Arc::new(lines.clone());
         cycle.gross_value = gross_value.0;
         cycle.net_value = net_value.0;
     }
@@ -103,16 +104,17 @@ impl State {
     }
 
     pub(super) fn complete_cycle(&mut self, name: CycleName, into: Option<CycleName>) {
-        let index = self.cycle_numbers[&name];
+        let index = self.cycle_index(name);
         self.free_funds(name);
         if let Some(into) = into {
             self.roll_over(name, into);
         }
         let bilateral = self.bilateral_nets(&self.cycles[index as usize]);
         let cycle = &mut self.cycles[index as usize];
-        cycle.bilateral = bilateral;
+        cycle.bilateral = Arc::new(bilateral);
         cycle.state = CycleState::Completed;
         cycle.drop_members();
+        self.cycles.complete(index as usize);
         self.cycles_live.retain(|&live| live != index);
     }
 
@@ -131,7 +133,7 @@ impl State {
     }
 
     fn roll_over(&mut self, name: CycleName, into: CycleName) {
-        let index = self.cycle_numbers[&into];
+        let index = self.cycle_index(into);
         let cycle = self.cycle(name).expect("it completes");
         let unsettled = cycle.members().filter(|member| !member.settled);
         let moved: Vec<_> = unsettled

@@ -249,8 +249,8 @@ impl State {
 
     /// What a cycle that opens now takes from the calendar.
     pub(super) fn cycle_calendar(&self, date: Date) -> Result<CycleCalendar, Refusal> {
-        let mut cut_offs = Vec::with_capacity(self.asset_cut_offs.len());
-        for (&(code, purpose), line) in &self.asset_cut_offs {
+        let mut cut_offs = Vec::new();
+        for (&(code, purpose), line) in self.asset_cut_offs.iter() {
             let instant = self.cut_off_instant(line, date);
             let instant = instant.map_err(|error| invalid("cycle", error.to_string()))?;
             let asset = self.directory.asset_id(code);

@@ -3,8 +3,7 @@
 use super::identities::{EntryId, Standing};
 use super::{CREATED_AGE_MS_MAX, CREATED_AHEAD_MS_MAX, State};
 use crate::command::{
-    AccountLine, Action, Caller, Command, ParticipantState, Position, RateLine, Refusal,
-    Reservation, Token,
+    AccountLine, Action, Caller, Command, ParticipantState, Position, Refusal, Reservation, Token,
 };
 use crate::event::Event;
 use crate::ids::{Bic, Timestamp, Uetr};
@@ -76,6 +75,7 @@ impl State {
             Action::RevokeToken { label } => self.decide_revocation(*label),
             Action::SetTime(time) => self.decide_time(*time, now),
             Action::SetRates(lines) => self.decide_rates(lines),
+            Action::SetRateRules(rules) => self.decide_rate_rules(rules),
             Action::LockQuote(terms) => self.decide_quote(command.caller, terms, now),
             Action::OpenCycle {
                 cycle,
@@ -180,29 +180,6 @@ impl State {
         let changed = self.rehearsal_time != Some(time);
         Ok(changed
             .then_some(Event::TimeSet(time))
-            .into_iter()
-            .collect())
-    }
-
-    fn decide_rates(&self, lines: &[RateLine]) -> Result<Vec<Event>, Refusal> {
-        let field = |index: usize, name: &str| format!("rates[{index}].{name}");
-        for (index, line) in lines.iter().enumerate() {
-            if line.source.chars().count() > SOURCE_CHARS_MAX {
-                return Err(invalid(field(index, "source"), "is above 35 characters"));
-            }
-            for code in [line.pair.base, line.pair.quote] {
-                if self.directory.asset_id(code).is_none() {
-                    return Err(not_found(
-                        field(index, "pair"),
-                        format!("no such asset: {code}"),
-                    ));
-                }
-            }
-        }
-        super::apply::rate_book(lines).map_err(|(field, reason)| invalid(field, reason))?;
-        let changed = self.rates != lines;
-        Ok(changed
-            .then(|| Event::RatesSet(lines.to_vec()))
             .into_iter()
             .collect())
     }
@@ -368,6 +345,7 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
         | Action::RevokeToken { .. }
         | Action::SetTime(_)
         | Action::SetRates(_)
+        | Action::SetRateRules(_)
         | Action::OpenCycle { .. }
         | Action::CloseCycle(_)
         | Action::NetCycle(_)

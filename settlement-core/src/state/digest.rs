@@ -44,7 +44,7 @@ impl State {
         self.feed_scheme(&mut feed);
         self.feed_money(&mut feed);
         self.feed_instructions(&mut feed);
-        for cycle in &self.cycles {
+        for cycle in self.cycles.iter() {
             feed_cycle(&mut feed, cycle);
         }
         self.feed_rest(&mut feed);
@@ -59,7 +59,7 @@ impl State {
         feed.list(self.day_lines());
         feed.list(self.directory.assets());
         feed.list(self.directory.participants());
-        let accounts = self.directory.accounts().iter();
+        let accounts = self.directory.accounts();
         feed.list(accounts.map(|entry| (entry.participant, entry.asset, entry.state)));
         feed.list(self.limits.instructions());
         feed.list(self.limits.bilaterals());
@@ -168,7 +168,11 @@ impl State {
                 used_by,
             )
         }));
-        feed.list(&self.rates);
+        let (sets, last, accepted, rules) = self.rates.parts();
+        feed.list(sets);
+        feed.list(last);
+        feed.list(accepted);
+        feed.put(rules);
         feed.list(self.requests.iter().map(|((caller, id), request)| {
             (
                 caller,
@@ -179,7 +183,7 @@ impl State {
                 request.created,
             )
         }));
-        feed.list(&self.acknowledged);
+        feed.list(self.acknowledged.iter());
         let counts = &self.statistics;
         feed.put((
             counts.instructions,
@@ -252,13 +256,14 @@ fn feed_cycle(feed: &mut Feed, cycle: &Cycle) {
         &cycle.paid_out,
     ] {
         // Trailing zeros say nothing.
-        let used = values
-            .iter()
-            .rposition(|&value| value != 0)
-            .map_or(0, |last| last + 1);
-        feed.list(&values[..used]);
+        let used = (0..values.len()).rfind(|&at| values[at] != 0);
+        feed.list(values.iter().take(used.map_or(0, |last| last + 1)));
     }
-    feed.put((cycle.schedule_version, &cycle.schedule_reason, &cycle.lines));
+    feed.put((
+        cycle.schedule_version,
+        &cycle.schedule_reason,
+        &*cycle.lines,
+    ));
     let value = (
         crate::event::i128Cbor(cycle.gross_value),
         crate::event::i128Cbor(cycle.net_value),

@@ -1,7 +1,10 @@
 //! Limits on what accounts may pay, and what they have paid each counterparty per value date.
 
+use crate::chunks::Chunks;
 use crate::ids::{AccountId, Date, ParticipantId};
 use crate::instruction::Priority;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::table::Table;
 use std::collections::BTreeMap;
 
@@ -9,11 +12,11 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default)]
 pub(crate) struct Limits {
     /// By account: the most that one instruction may debit.
-    instruction: Vec<Option<i64>>,
+    instruction: Chunks<Option<i64>>,
     /// The most that an account may have paid a counterparty, net, on one value date.
-    bilateral: BTreeMap<(AccountId, ParticipantId), i64>,
+    bilateral: Sorted<(AccountId, ParticipantId), i64>,
     /// What is kept for a priority and above; none is 0.
-    reserved: BTreeMap<(AccountId, Priority), i64>,
+    reserved: Sorted<(AccountId, Priority), i64>,
 }
 
 impl Limits {
@@ -33,9 +36,7 @@ impl Limits {
 
     pub(crate) fn set_instruction(&mut self, account: AccountId, amount: Option<i64>) {
         let index = account.0 as usize;
-        if index >= self.instruction.len() {
-            self.instruction.resize(index + 1, None);
-        }
+        self.instruction.grow(index + 1, None);
         self.instruction[index] = amount;
     }
 
@@ -76,9 +77,11 @@ impl Limits {
         if self.reserved.is_empty() {
             return 0;
         }
-        let above = (account, Priority::Urgent)..(account, priority);
-        let kept = self.reserved.range(above).map(|(_, &amount)| amount);
-        kept.fold(0, i64::saturating_add)
+        let kept = self.reserved.iter_from(|key| key.0 < account);
+        let above = kept.take_while(|(key, _)| **key < (account, priority));
+        above
+            .map(|(_, &amount)| amount)
+            .fold(0, i64::saturating_add)
     }
 
     /// Reservations, by account, then priority.
@@ -88,13 +91,26 @@ impl Limits {
 
     /// Limits per instruction, by account.
     pub(crate) fn instructions(&self) -> impl Iterator<Item = (AccountId, i64)> {
-        let numbered = (0..).zip(&self.instruction);
+        let numbered = (0..).zip(self.instruction.iter());
         numbered.filter_map(|(account, amount)| Some((AccountId(account), (*amount)?)))
     }
 
     /// Bilateral caps, by account, then counterparty.
     pub(crate) fn bilaterals(&self) -> impl Iterator<Item = ((AccountId, ParticipantId), i64)> {
         self.bilateral.iter().map(|(&key, &amount)| (key, amount))
+    }
+}
+
+impl Freeze for Limits {
+    fn freeze(&mut self) {
+        let Self {
+            instruction,
+            bilateral,
+            reserved,
+        } = self;
+        instruction.freeze();
+        bilateral.freeze();
+        reserved.freeze();
     }
 }
 
@@ -108,7 +124,7 @@ pub(crate) struct Usage {
 #[derive(Clone, Default)]
 struct Paid {
     cells: Table,
-    sums: Vec<i128>,
+    sums: Chunks<i128>,
 }
 
 fn cell(account: AccountId, counterparty: ParticipantId) -> u64 {
@@ -149,8 +165,7 @@ impl Usage {
         match cells.get(key) {
             Some(at) => sums[at as usize] += amount,
             None => {
-                let at = u32::try_from(sums.len()).expect("below 2^32 pairs of ids");
-                cells.insert(key, at);
+                cells.insert(key);
                 sums.push(amount);
             }
         }
@@ -163,5 +178,14 @@ impl Usage {
             let sums = cells.map(move |(cell, at)| ((date, cell), paid.sums[at as usize]));
             sums.filter(|(_, paid)| *paid != 0)
         })
+    }
+}
+
+impl Freeze for Usage {
+    fn freeze(&mut self) {
+        let Self { dates } = self;
+        for Paid { cells: _, sums } in dates.values_mut() {
+            sums.freeze();
+        }
     }
 }

@@ -6,8 +6,10 @@ use crate::event::Legs;
 use crate::ids::{Date, Timestamp};
 use crate::instruction::{Digest, Lane, Priority};
 use crate::rejection::Rejection;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::view::Waiting;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Instructions of one group agree on lane and value date too: else they could not settle together.
 pub(crate) type GroupKey = (Group, Lane, Date);
@@ -67,18 +69,18 @@ impl PendingUnit {
 /// All units that wait for a condition.
 #[derive(Clone, Default)]
 pub(crate) struct Pending {
-    units: BTreeMap<EntryId, PendingUnit>,
-    expiries: BTreeSet<(Timestamp, EntryId)>,
+    units: Sorted<EntryId, PendingUnit>,
+    expiries: Sorted<(Timestamp, EntryId)>,
     /// Whom a tick should look at. One that is looked at leaves, ready or not: what makes it ready
     /// later looks at it too. So this is no part of the replicated state.
-    due: BTreeSet<(Timestamp, EntryId)>,
+    due: Sorted<(Timestamp, EntryId)>,
 }
 
 impl Pending {
     pub(crate) fn insert(&mut self, id: EntryId, unit: PendingUnit) {
-        self.expiries.insert((unit.terms.expires_at, id));
+        self.expiries.insert((unit.terms.expires_at, id), ());
         if let Some(since) = not_before(&unit) {
-            self.due.insert((since, id));
+            self.due.insert((since, id), ());
         }
         self.units.insert(id, unit);
     }
@@ -111,15 +113,20 @@ impl Pending {
 
     /// The first whose end has come.
     pub(crate) fn expired(&self, now: Timestamp) -> Option<EntryId> {
-        let &(expires_at, id) = self.expiries.first()?;
+        let (&(expires_at, id), ()) = self.expiries.first()?;
         (expires_at <= now).then_some(id)
     }
 
     /// Those whose instant has come, each once.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<EntryId> {
-        let later = self.due.split_off(&(Timestamp(now.0 + 1), EntryId(0)));
-        let due = std::mem::replace(&mut self.due, later);
-        due.into_iter().map(|(_, id)| id).collect()
+        let mut due = Vec::new();
+        while let Some((&(since, id), ())) =
+            self.due.first().filter(|((since, _), ())| *since <= now)
+        {
+            self.due.remove(&(since, id));
+            due.push(id);
+        }
+        due
     }
 }
 
@@ -128,27 +135,46 @@ fn not_before(unit: &PendingUnit) -> Option<Timestamp> {
     progress.conditions().not_before
 }
 
+impl Freeze for Pending {
+    fn freeze(&mut self) {
+        let Self {
+            units,
+            expiries,
+            due,
+        } = self;
+        units.freeze();
+        expiries.freeze();
+        due.freeze();
+    }
+}
+
 /// Groups that form, and those that are one unit until they settle.
 #[derive(Clone, Default)]
 pub(crate) struct Groups {
     /// What waits and names the group: ready or not.
-    named: BTreeMap<GroupKey, BTreeSet<EntryId>>,
+    named: Sorted<GroupKey, BTreeSet<EntryId>>,
     /// In the order in which they became ready.
-    ready: BTreeMap<GroupKey, Vec<EntryId>>,
+    ready: Sorted<GroupKey, Vec<EntryId>>,
     /// By the unit's name: its parts, the one that names it last.
-    parts: BTreeMap<EntryId, Vec<EntryId>>,
-    unit_of: BTreeMap<EntryId, EntryId>,
+    parts: Sorted<EntryId, Vec<EntryId>>,
+    unit_of: Sorted<EntryId, EntryId>,
 }
 
 impl Groups {
     pub(crate) fn name(&mut self, key: Option<GroupKey>, id: EntryId) {
         if let Some(key) = key {
-            self.named.entry(key).or_default().insert(id);
+            match self.named.get_mut(&key) {
+                Some(named) => _ = named.insert(id),
+                None => _ = self.named.insert(key, BTreeSet::from([id])),
+            }
         }
     }
 
     pub(crate) fn add_ready(&mut self, key: GroupKey, id: EntryId) {
-        self.ready.entry(key).or_default().push(id);
+        match self.ready.get_mut(&key) {
+            Some(ready) => ready.push(id),
+            None => _ = self.ready.insert(key, vec![id]),
+        }
     }
 
     /// One that no longer waits for its group.
@@ -180,7 +206,9 @@ impl Groups {
 
     pub(crate) fn form(&mut self, unit: EntryId, parts: &[EntryId]) {
         self.parts.insert(unit, parts.to_vec());
-        self.unit_of.extend(parts.iter().map(|&part| (part, unit)));
+        for &part in parts {
+            self.unit_of.insert(part, unit);
+        }
     }
 
     /// The group as a unit is no more.
@@ -217,12 +245,27 @@ impl Groups {
     }
 }
 
+impl Freeze for Groups {
+    fn freeze(&mut self) {
+        let Self {
+            named,
+            ready,
+            parts,
+            unit_of,
+        } = self;
+        named.freeze();
+        ready.freeze();
+        parts.freeze();
+        unit_of.freeze();
+    }
+}
+
 /// Document hashes that instructions carry.
 #[derive(Clone, Default)]
 pub(crate) struct Documents {
-    taken: BTreeMap<Hash, EntryId>,
+    taken: Sorted<Hash, EntryId>,
     /// Of instructions that have not settled: theirs may become free again.
-    live: BTreeMap<EntryId, Hash>,
+    live: Sorted<EntryId, Hash>,
 }
 
 impl Documents {
@@ -258,6 +301,14 @@ impl Documents {
     }
 }
 
+impl Freeze for Documents {
+    fn freeze(&mut self) {
+        let Self { taken, live } = self;
+        taken.freeze();
+        live.freeze();
+    }
+}
+
 /// What a unit is made of: instructions and matched trades, each with a leaf of its own.
 pub(crate) enum Parts {
     One([EntryId; 1]),
@@ -277,14 +328,14 @@ impl std::ops::Deref for Parts {
 /// Members of cycles that expire before their value date is over.
 #[derive(Clone, Default)]
 pub(crate) struct Expiries {
-    times: BTreeMap<EntryId, Timestamp>,
-    order: BTreeSet<(Timestamp, EntryId)>,
+    times: Sorted<EntryId, Timestamp>,
+    order: Sorted<(Timestamp, EntryId)>,
 }
 
 impl Expiries {
     pub(crate) fn insert(&mut self, id: EntryId, at: Timestamp) {
         self.times.insert(id, at);
-        self.order.insert((at, id));
+        self.order.insert((at, id), ());
     }
 
     #[inline]
@@ -299,11 +350,22 @@ impl Expiries {
 
     /// Those whose time has come, the earliest first.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = EntryId> {
-        let due = self.order.iter().take_while(move |(at, _)| *at <= now);
-        due.map(|&(_, id)| id)
+        let due = self
+            .order
+            .iter()
+            .take_while(move |((at, _), ())| *at <= now);
+        due.map(|(&(_, id), ())| id)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (EntryId, Timestamp)> {
         self.times.iter().map(|(&id, &at)| (id, at))
+    }
+}
+
+impl Freeze for Expiries {
+    fn freeze(&mut self) {
+        let Self { times, order } = self;
+        times.freeze();
+        order.freeze();
     }
 }

@@ -36,7 +36,10 @@ impl State {
                 let quote = provider_id.and_then(|provider| self.quotes.get(provider, *id));
                 View::Quote(quote.map(|quote| Box::new(self.quote_view(*provider, quote, now))))
             }
-            Query::Rates => View::Rates(self.rates.clone()),
+            Query::Rates => View::Rates(self.rates.lines().cloned().collect()),
+            Query::RateBook(question) => {
+                View::RateBook(Box::new(self.rate_book_view(question, now)))
+            }
             Query::Scheme => View::Scheme(Box::new(self.scheme_view())),
             Query::ControlTotals => View::ControlTotals(self.control_totals()),
             Query::Statistics => View::Statistics(Statistics {

@@ -130,7 +130,7 @@ impl State {
         };
         let count = |length: usize| u32::try_from(length).expect("numbered with 16 bits");
         let owners = Owners::new(
-            self.directory.accounts().iter().map(owner).collect(),
+            self.directory.accounts().map(owner).collect(),
             count(self.directory.participants().len()),
             count(self.directory.assets().len()),
         );
@@ -142,7 +142,7 @@ impl State {
 
     fn bilateral_views(&self, cycle: &Cycle, of: Option<Bic>) -> Vec<BilateralView> {
         let nets = match cycle.state {
-            CycleState::Completed => cycle.bilateral.clone(),
+            CycleState::Completed => cycle.bilateral.to_vec(),
             _ => self.bilateral_nets(cycle),
         };
         let bic = |number: u32| self.directory.participants()[number as usize].bic;

@@ -1,15 +1,19 @@
-//! The gross lane's queues: one per account, of the units that debit it, by priority and place.
+//! The gross lane's queues: one per account, of the units that debit it, by priority and place. They lie
+//! one after the other in one ordered set; each account's head is kept beside it.
 //!
 //! New liquidity makes the heads of the accounts that it reaches candidates for release. A unit that
 //! could not settle when it was last tried, and whose accounts nothing reached since, still cannot: so
 //! trying only candidates, the first in order first, finds what trying all heads would.
 
 use super::identities::EntryId;
+use crate::chunks::Chunks;
 use crate::event::{Legs, OrderLeg};
 use crate::ids::{AccountId, Date, Sequence, Timestamp};
 use crate::instruction::Priority;
 use crate::rejection::Rejection;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
+use std::collections::BTreeSet;
 
 /// A unit's place in time: of the input that made its last condition true.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -55,11 +59,14 @@ pub(crate) struct Queued {
 /// All waiting units.
 #[derive(Clone, Default)]
 pub(crate) struct Queues {
-    units: BTreeMap<Place, Queued>,
-    places: BTreeMap<EntryId, Place>,
-    expiries: BTreeSet<(Timestamp, EntryId)>,
-    /// By account: units that debit it and are not held.
-    queues: Vec<BTreeSet<Place>>,
+    units: Sorted<Place, Queued>,
+    places: Sorted<EntryId, Place>,
+    expiries: Sorted<(Timestamp, EntryId)>,
+    /// Units that are not held, under each account that they debit.
+    queues: Sorted<(AccountId, Place)>,
+    /// The first of each account's queue.
+    heads: Chunks<Option<Place>>,
+    /// Empty between inputs.
     candidates: BTreeSet<Place>,
     /// Something changed since the last gridlock run. Says only that a run may find something: a
     /// run that finds nothing leaves no trace, so this is no part of the replicated state.
@@ -84,12 +91,9 @@ pub(crate) fn net_of(legs: &[OrderLeg], account: AccountId) -> i128 {
 }
 
 impl Queues {
-    fn queue(&self, account: AccountId) -> Option<&BTreeSet<Place>> {
-        self.queues.get(account.0 as usize)
-    }
-
+    #[inline]
     fn head(&self, account: AccountId) -> Option<Place> {
-        self.queue(account)?.first().copied()
+        self.heads.get(account.0 as usize).copied().flatten()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -106,7 +110,7 @@ impl Queues {
 
     pub(crate) fn insert(&mut self, place: Place, unit: Queued) {
         self.places.insert(place.2, place);
-        self.expiries.insert((unit.expires_at, place.2));
+        self.expiries.insert((unit.expires_at, place.2), ());
         if !unit.held {
             self.enqueue(place, &unit.legs);
         }
@@ -117,10 +121,11 @@ impl Queues {
     fn enqueue(&mut self, place: Place, legs: &[OrderLeg]) {
         for account in debited(legs) {
             let index = account.0 as usize;
-            if index >= self.queues.len() {
-                self.queues.resize_with(index + 1, BTreeSet::new);
+            self.heads.grow(index + 1, None);
+            self.queues.insert((account, place), ());
+            if self.heads[index].is_none_or(|head| place < head) {
+                self.heads[index] = Some(place);
             }
-            self.queues[index].insert(place);
         }
     }
 
@@ -136,8 +141,11 @@ impl Queues {
     fn dequeue(&mut self, place: Place, legs: &[OrderLeg]) {
         self.candidates.remove(&place);
         for account in debited(legs) {
-            if let Some(queue) = self.queues.get_mut(account.0 as usize) {
-                queue.remove(&place);
+            self.queues.remove(&(account, place));
+            if self.head(account) == Some(place) {
+                let next = self.queues.seek(|(of, _)| *of < account);
+                let next = next.filter(|((of, _), ())| *of == account);
+                self.heads[account.0 as usize] = next.map(|((_, place), ())| *place);
             }
             self.touch(account);
         }
@@ -145,7 +153,7 @@ impl Queues {
 
     /// A unit leaves its queues but stays, or comes back into its place.
     pub(crate) fn hold(&mut self, id: EntryId, held: bool) {
-        let place = self.places[&id];
+        let place = *self.places.get(&id).expect("a queued unit has a place");
         let unit = self.units.get_mut(&place).expect("a queued unit is held");
         if unit.held == held {
             return;
@@ -162,7 +170,8 @@ impl Queues {
 
     /// A unit keeps its place in time, among those of another priority.
     pub(crate) fn set_priority(&mut self, id: EntryId, priority: Priority) {
-        let (_, rank, _) = self.places[&id];
+        let place = self.places.get(&id);
+        let (_, rank, _) = *place.expect("a queued unit has a place");
         let unit = self.remove(id);
         let legs = unit.legs.clone();
         self.insert((priority, rank, id), unit);
@@ -183,11 +192,9 @@ impl Queues {
 
     /// Something that any head may have waited for happened.
     pub(crate) fn touch_all(&mut self) {
-        let heads = self
-            .queues
-            .iter()
-            .filter_map(|queue| queue.first().copied());
-        self.candidates.extend(heads);
+        if !self.units.is_empty() {
+            self.candidates.extend(self.heads.iter().flatten());
+        }
         self.changed = true;
     }
 
@@ -202,7 +209,7 @@ impl Queues {
 
     pub(crate) fn by_id(&self, id: EntryId) -> Option<(Place, &Queued)> {
         let place = *self.places.get(&id)?;
-        Some((place, &self.units[&place]))
+        Some((place, self.units.get(&place)?))
     }
 
     /// All waiting units in queue order, held ones included.
@@ -212,7 +219,7 @@ impl Queues {
 
     /// The unit that is to be rejected next at that time, if one is.
     pub(crate) fn expired(&self, now: Timestamp) -> Option<(EntryId, Rejection)> {
-        let &(expires_at, id) = self.expiries.first()?;
+        let (&(expires_at, id), ()) = self.expiries.first()?;
         let (_, unit) = self.by_id(id)?;
         (expires_at <= now).then_some((id, unit.expiry))
     }
@@ -220,5 +227,24 @@ impl Queues {
     /// Whether a gridlock run may find something; asks once for each change.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
+    }
+}
+
+impl Freeze for Queues {
+    fn freeze(&mut self) {
+        let Self {
+            units,
+            places,
+            expiries,
+            queues,
+            heads,
+            candidates: _,
+            changed: _,
+        } = self;
+        units.freeze();
+        places.freeze();
+        expiries.freeze();
+        queues.freeze();
+        heads.freeze();
     }
 }

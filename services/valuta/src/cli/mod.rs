@@ -12,11 +12,13 @@
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
+//! | `calendar`          | `calendar`, offline                                                   |
 //! | `rates`             | `rates`, `quote`                                                      |
 //! | `fx`                | `fx`, offline                                                         |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
+mod calendar;
 mod conditions;
 mod cycle;
 mod fx;
@@ -92,6 +94,9 @@ pub enum Command {
     Receipt(batch::ReceiptArgs),
     /// Verify a receipt offline, trusting only the keys of a policy
     Verify(verify::VerifyArgs),
+    /// Business days, spot dates and cut-offs, offline
+    #[command(subcommand)]
+    Calendar(calendar::CalendarCommand),
     /// The current rate set
     #[command(subcommand)]
     Rates(rates::RatesCommand),
@@ -131,6 +136,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
             return Ok(());
         }
         Command::Verify(args) => return verify::verify(&args, format),
+        Command::Calendar(command) => return calendar::calendar(&command, format),
         Command::Fx(command) => return fx::run(command, format),
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
         command => command,
@@ -160,6 +166,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Batch(command) => batch::batch(command, &connection, format).await,
         Command::Receipt(args) => batch::receipt(args, &connection, format).await,
         Command::Verify(args) => verify::verify(&args, format),
+        Command::Calendar(command) => calendar::calendar(&command, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
         Command::Quote(command) => rates::quote(command, &connection, format).await,
         Command::Fx(command) => fx::run(command, format),

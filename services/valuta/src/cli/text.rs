@@ -103,6 +103,8 @@ shown! {
     quote_state QuoteState "QUOTE_STATE_",
     participant_state ParticipantState "PARTICIPANT_STATE_",
     account_state AccountState "ACCOUNT_STATE_",
+    cut_off_purpose CutOffPurpose "CUT_OFF_PURPOSE_",
+    day_kind DayKind "DAY_KIND_",
 }
 
 parsed! {

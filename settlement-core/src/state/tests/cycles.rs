@@ -22,6 +22,7 @@ fn scheduled() -> (World, Vec<Sequence>) {
         ask: Decimal::from_str_exact(rate).unwrap(),
         time: MORNING,
         source: "test".to_owned(),
+        size_max: None,
     };
     let rates = vec![rate("EUR/USD", "1.10"), rate("USD/JPY", "125")];
     world.operate(Action::SetRates(rates)).unwrap();

@@ -24,6 +24,7 @@ mod frozen;
 mod gross;
 mod instructions;
 mod quotes;
+mod rates;
 mod simulation;
 mod trades;
 
