@@ -142,6 +142,10 @@ pub enum Action {
         #[cbor(n(1), with = "minicbor::bytes")]
         preimage: Vec<u8>,
     },
+    /// Keeps an amount of an account for gross instructions of a priority or above; the participant
+    /// itself, or the operator.
+    #[n(38)]
+    SetReservation(#[n(0)] Reservation),
     /// The instructing participant, of a gross instruction that waits in the queues.
     #[n(37)]
     SetPriority {
@@ -275,6 +279,23 @@ pub struct LimitLine {
     /// Minor units; `None` lifts the limit.
     #[n(3)]
     pub amount: Option<i64>,
+}
+
+/// An amount of an account that only gross instructions of at least a priority may use. It is a floor,
+/// not a purse: using it does not lower it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct Reservation {
+    #[n(0)]
+    pub participant: Bic,
+    #[n(1)]
+    pub asset: AssetCode,
+    /// High or urgent.
+    #[n(2)]
+    pub priority: Priority,
+    /// Minor units; 0 lifts it.
+    #[n(3)]
+    pub amount: i64,
 }
 
 /// Local times of a value date, in one zone. Minutes after midnight.

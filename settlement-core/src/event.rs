@@ -2,7 +2,7 @@
 
 use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, Caller, CutOffPurpose, CutOffs, LimitLine,
-    MovementKind, ParticipantState, Position, QuoteTerms, RateLine, RateRules, Token,
+    MovementKind, ParticipantState, Position, QuoteTerms, RateLine, RateRules, Reservation, Token,
 };
 use crate::conditions::Conditions;
 use crate::ids::{
@@ -492,6 +492,8 @@ pub enum Event {
     LimitSet(#[n(0)] LimitLine),
     #[n(35)]
     CutOffsSet(#[n(0)] CutOffs),
+    #[n(80)]
+    ReservationSet(#[n(0)] Reservation),
     #[n(36)]
     TokenSet(#[n(0)] Token),
     #[n(37)]

@@ -267,6 +267,7 @@ impl Follower {
             | Event::SchemeNamed { .. }
             | Event::LimitSet(_)
             | Event::CutOffsSet(_)
+            | Event::ReservationSet(_)
             | Event::TokenSet(_)
             | Event::TokenRevoked { .. }
             | Event::TimeSet(_)

@@ -148,6 +148,9 @@ pub struct PositionView {
     pub queued_out: i128,
     pub queued_in: i128,
     pub instruction_limit: Option<i64>,
+    /// Of what is free: kept for urgent gross instructions, and for high and urgent ones.
+    pub kept_urgent: i64,
+    pub kept_high: i64,
     /// Cycles that are not completed in which the account has members or a fund.
     pub cycles: Vec<FundView>,
 }

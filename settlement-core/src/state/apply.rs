@@ -128,6 +128,14 @@ impl State {
                 self.set_directory(event);
             }
             Event::LimitSet(line) => self.set_limit(line),
+            Event::ReservationSet(line) => {
+                let account = self.line_account(line.participant, line.asset);
+                let account = account.expect("decided: the account is there");
+                self.limits
+                    .set_reservation(account, line.priority, line.amount);
+                // What was kept may be free now.
+                self.queues.touch(account);
+            }
             Event::CutOffsSet(cut_offs) => self.cut_offs = Some(cut_offs.clone()),
             Event::AssetCutOffSet(line) => self.set_asset_cut_off(line),
             Event::AssetDaySet(line) => {

@@ -3,7 +3,7 @@
 use super::identities::{EntryId, Standing};
 use super::{CREATED_AGE_MS_MAX, CREATED_AHEAD_MS_MAX, State};
 use crate::command::{
-    AccountLine, Action, Caller, Command, ParticipantState, Position, Refusal, Token,
+    AccountLine, Action, Caller, Command, ParticipantState, Position, Refusal, Reservation, Token,
 };
 use crate::event::Event;
 use crate::ids::{Bic, Timestamp, Uetr};
@@ -93,6 +93,7 @@ impl State {
             Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind, now),
             Action::Approve(identity) => self.decide_approval(command.caller, identity),
             Action::ShowPreimage { identity, preimage } => self.decide_preimage(identity, preimage),
+            Action::SetReservation(line) => self.decide_reservation(command.caller, line),
             Action::SetPriority {
                 uetr,
                 kind,
@@ -249,6 +250,29 @@ impl State {
         })
     }
 
+    fn decide_reservation(
+        &self,
+        caller: Caller,
+        line: &Reservation,
+    ) -> Result<Vec<Event>, Refusal> {
+        if let Caller::Participant(bic) = caller
+            && bic != line.participant
+        {
+            return Err(not_permitted("only the account's participant keeps it"));
+        }
+        let account = self.line_account(line.participant, line.asset);
+        let account = account.ok_or_else(|| not_found("participant", "no such account"))?;
+        if line.priority == Priority::Normal {
+            return Err(invalid("priority", "is not high or urgent"));
+        }
+        if line.amount < 0 {
+            return Err(invalid("amount", "is below zero"));
+        }
+        let same = self.limits.reservation(account, line.priority) == line.amount;
+        let event = Event::ReservationSet(*line);
+        Ok((!same).then_some(event).into_iter().collect())
+    }
+
     fn decide_priority(
         &self,
         caller: Caller,
@@ -334,7 +358,7 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
             matches!(command.caller, Caller::Participant(_)),
             "a participant",
         ),
-        Action::ShowPreimage { .. } => (
+        Action::SetReservation(_) | Action::ShowPreimage { .. } => (
             matches!(command.caller, Caller::Participant(_) | Caller::Operator),
             "a participant or the operator",
         ),

@@ -63,6 +63,7 @@ impl State {
         feed.list(accounts.map(|entry| (entry.participant, entry.asset, entry.state)));
         feed.list(self.limits.instructions());
         feed.list(self.limits.bilaterals());
+        feed.list(self.limits.reservations());
         feed.list(self.tokens.values());
         feed.put(self.tokens_version);
     }

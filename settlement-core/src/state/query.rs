@@ -4,7 +4,7 @@ use super::State;
 use super::identities::{EntryId, Standing};
 use crate::command::{AccountLine, LimitLine};
 use crate::ids::{AccountId, AssetId, Bic, Timestamp};
-use crate::instruction::Identity;
+use crate::instruction::{Identity, Priority};
 use crate::view::{
     AssetView, ConditionsView, ControlTotal, CycleState, InstructionAnswer, PositionView, Query,
     QuoteState, QuoteView, SchemeView, Statistics, Status, View, Waiting,
@@ -189,6 +189,8 @@ impl State {
                 queued_out,
                 queued_in,
                 instruction_limit: self.limits.instruction(account),
+                kept_urgent: self.limits.reservation(account, Priority::Urgent),
+                kept_high: self.limits.reservation(account, Priority::High),
                 cycles: live
                     .filter_map(|cycle| self.fund_view(cycle, account))
                     .collect(),
