@@ -17,10 +17,11 @@
 //! | [`pair`]       | [`Pair`], `BASE/QUOTE`                 | -                                            |
 //! | [`rate_quote`] | [`RateQuote`], bid and ask             | mid not rounded                              |
 //! | [`rate_book`]  | [`RateBook`]                           | direct, inverse or cross                     |
+//! | [`provider_book`] | [`ProviderBook`]                    | best of many, direct, inverse or cross       |
 //! | [`quote`]      | [`QuoteTerms`], a locked price         | rounds the side that is not fixed, once      |
 //! | [`valuation`]  | [`ValuationRate`], 12 decimals         | rounds once, then values exactly in 256 bits |
 //! | [`mod@split`]  | shares of a whole                      | sums to the whole                            |
-//! | [`calendar`]   | business days, spot, cut-offs          | -                                            |
+//! | [`calendar`]   | [`Calendars`], spot dates, cut-offs    | a date beyond the figures is an error        |
 
 pub mod amount;
 pub mod asset;
@@ -31,6 +32,7 @@ pub mod euro;
 pub mod fraction;
 pub mod historic;
 pub mod pair;
+pub mod provider_book;
 pub mod quote;
 pub mod rate;
 pub mod rate_book;
@@ -43,7 +45,7 @@ pub use amount::{
     AmountError, AmountTextError, DECIMALS_MAX, DecimalText, MINOR_UNITS_MAX, format_minor_units,
 };
 pub use asset::{AssetCode, AssetText, iso_minor_units};
-pub use calendar::{CutoffError, LocalCutoff, add_business_days, is_business_day, spot_date};
+pub use calendar::{Calendar, CalendarError, Calendars, CutoffError, Day, LocalCutoff, spot_date};
 pub use conversion::{Conversion, ConvertError, convert, residual};
 pub use ecb::{EcbError, NoRates, ReferenceDay, ReferenceRates};
 pub use ethnum::I256;
@@ -51,6 +53,7 @@ pub use euro::{EuroConversion, EuroError, EuroLeg, EuroRate, convert_through_eur
 pub use fraction::Fraction;
 pub use historic::{ReplacedByEuro, all_replaced_by_euro, known_minor_units, replaced_by_euro};
 pub use pair::{Pair, PairError};
+pub use provider_book::{Asked, BestRate, ProviderBook, ProviderBookError, ProviderRate, Side};
 pub use quote::{FixedSide, PricedQuote, QuoteError, QuoteTerms, TakerSide};
 pub use rate::{Rate, RateError};
 pub use rate_book::{Cross, RateBook, RateBookError, shortest_chain};

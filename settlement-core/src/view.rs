@@ -1,13 +1,13 @@
 //! Questions to the live state, and their answers: names and minor units, ready for an edge to print.
 
 use crate::command::{
-    AccountLine, AssetLine, CutOffs, LimitLine, ParticipantLine, Position, QuoteTerms, RateLine,
-    Token,
+    AccountLine, AssetCutOff, AssetDay, AssetLine, CutOffPurpose, CutOffs, LimitLine,
+    ParticipantLine, Position, QuoteTerms, RateLine, RateRules, Token,
 };
 use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
-use crate::instruction::{Identity, ShortText};
+use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
-use fx::AssetCode;
+use fx::{AssetCode, BestRate, DecimalText, Pair};
 
 /// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +40,14 @@ pub enum Waiting {
     Liquidity,
     /// A party is suspended.
     Held,
+    /// Too few of the named participants have approved it.
+    Approval,
+    /// Nobody has shown the preimage of its hash lock.
+    Preimage,
+    /// Its instant has not come.
+    NotBefore,
+    /// Others of its group are not ready.
+    Group,
 }
 
 /// The current answer to an instruction.
@@ -54,6 +62,21 @@ pub struct InstructionAnswer {
     pub repeated: bool,
 }
 
+/// How far an instruction's conditions have come.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ConditionsView {
+    /// Those named that have approved.
+    pub approved_by: Vec<Bic>,
+    /// Those named that have not.
+    pub approvals_missing: Vec<Bic>,
+    /// How many more must.
+    pub approvals_outstanding: u32,
+    /// The hash lock is open.
+    pub preimage_shown: bool,
+    /// Instructions of its group that are ready.
+    pub group_ready: u64,
+}
+
 /// A question. Answered at the durable watermark.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
@@ -61,6 +84,8 @@ pub enum Query {
     Instructions(Uetr),
     /// Of one participant, or of all. Answer: [`View::Positions`].
     Positions(Option<Bic>),
+    /// How far the conditions of an instruction have come. Answer: [`View::Conditions`].
+    Conditions(Identity),
     /// Positions and bilateral nets of one participant, or of all. Answer: [`View::Cycle`].
     Cycle(CycleName, Option<Bic>),
     /// Without positions. Answer: [`View::Cycles`].
@@ -69,6 +94,8 @@ pub enum Query {
     Quote(Bic, ShortText),
     /// Answer: [`View::Rates`].
     Rates,
+    /// Rates with the best of each side. Answer: [`View::RateBook`].
+    RateBook(RateQuestion),
     /// Answer: [`View::Scheme`].
     Scheme,
     /// Answer: [`View::ControlTotals`].
@@ -85,11 +112,14 @@ pub enum Query {
 pub enum View {
     Instructions(Vec<InstructionAnswer>),
     Positions(Vec<PositionView>),
+    /// `None`: it waits for no condition.
+    Conditions(Option<ConditionsView>),
     /// `None`: no such cycle.
     Cycle(Option<Box<CycleView>>),
     Cycles(Vec<CycleView>),
     Quote(Option<Box<QuoteView>>),
     Rates(Vec<RateLine>),
+    RateBook(Box<RateBookView>),
     Scheme(Box<SchemeView>),
     ControlTotals(Vec<ControlTotal>),
     Statistics(Statistics),
@@ -178,6 +208,10 @@ pub struct CycleView {
     pub net_value: i128,
     pub base_asset: AssetView,
     pub batches: Vec<BatchNumber>,
+    /// Of all that its instants were worked out from.
+    pub calendar_version: Digest,
+    /// Instants of assets with cut-offs of their own, by asset and purpose.
+    pub cut_offs: Vec<(AssetCode, CutOffPurpose, Timestamp)>,
 }
 
 /// One asset's sums over a cycle's members.
@@ -285,6 +319,35 @@ pub enum QuoteState {
     Expired,
 }
 
+/// What the rate book is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RateQuestion {
+    /// Of one pair, crossed if need be; `None`: of every pair that a provider has.
+    pub pair: Option<Pair>,
+    /// Units of the pair's base that the rate must hold for; `None`: any rate will do.
+    pub size: Option<DecimalText>,
+}
+
+/// The rate book.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateBookView {
+    /// Each with whether it is stale; the latest set's first.
+    pub lines: Vec<(RateLine, bool)>,
+    /// By pair.
+    pub best: Vec<BestRates>,
+    /// What holds for all of them.
+    pub rules: RateRules,
+}
+
+/// The best fresh rates of a pair; a side is `None` if there is none for the size.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct BestRates {
+    pub pair: Pair,
+    pub bid: Option<BestRate>,
+    pub ask: Option<BestRate>,
+}
+
 /// The scheme.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
@@ -298,6 +361,8 @@ pub struct SchemeView {
     pub accounts: Vec<AccountLine>,
     pub limits: Vec<LimitLine>,
     pub cut_offs: Option<CutOffs>,
+    pub asset_cut_offs: Vec<AssetCutOff>,
+    pub days: Vec<AssetDay>,
     /// Hashes stay inside; for [`Token::label`] and [`Token::caller`].
     pub tokens: Vec<Token>,
 }

@@ -118,7 +118,8 @@ pub(super) fn fits_narrow(problem: &Problem, pay_in: i64) -> bool {
     let bound = I256::ONE << 126_u32;
     problem.spans().iter().all(|span| {
         let reached = |&(account, asset): &(u32, u32)| {
-            I256::from(reach[account as usize]) * heaviest[asset as usize]
+            // Of an account that nothing reaches, the weight itself must fit.
+            I256::from(reach[account as usize].max(1)) * heaviest[asset as usize]
         };
         let values = span.accounts.iter().map(reached).sum::<I256>();
         let limit = span.aggregate_short_max.unwrap_or(0);

@@ -34,6 +34,7 @@ impl State {
         }
         let amounts = self.quote_amounts(terms)?;
         self.check_quote_accounts(terms, provider, taker)?;
+        self.check_open(&[terms.source_asset, terms.target_asset], terms.value_date)?;
         check_quote_times(terms, now)?;
         Ok(vec![Event::QuoteLocked {
             provider,
@@ -132,9 +133,6 @@ impl State {
 }
 
 fn check_quote_times(terms: &QuoteTerms, now: Timestamp) -> Result<(), Refusal> {
-    if !fx::calendar::is_business_day(terms.value_date.naive()) {
-        return Err(invalid("value_date", "is no business day"));
-    }
     if terms.value_date < now.date() {
         return Err(invalid("value_date", "is in the past"));
     }

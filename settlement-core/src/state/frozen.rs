@@ -14,8 +14,8 @@ mod what_if;
 
 use super::State;
 use super::identities::{EntryId, Standing};
+use super::queues::Place;
 use crate::ids::{CycleName, Sequence, Timestamp};
-use crate::instruction::Priority;
 use crate::run::{Explainer, Outcome, Problem, Reason, settle, smallest_pay_ins};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,7 +43,7 @@ pub struct FrozenView {
 pub(super) struct RunInputs {
     pub(super) problem: Problem,
     /// By unit of the problem.
-    pub(super) units: Vec<(Priority, EntryId)>,
+    pub(super) units: Vec<Place>,
 }
 
 /// A run over the inputs as they are, and why it leaves behind what it does.
@@ -108,7 +108,7 @@ impl State {
                 Some(RunInputs {
                     problem: cycle.problem(self.accounts.len()),
                     units: waiting
-                        .map(|member| (member.priority, member.place))
+                        .map(|member| (member.priority, member.rank, member.place))
                         .collect(),
                 })
             }
@@ -117,8 +117,7 @@ impl State {
 
     /// The run that a waiting instruction is part of, and its unit's place.
     fn scope_of(&self, id: EntryId) -> Option<(RunScope, EntryId)> {
-        // A trade is one unit, in the place of its second side.
-        let place = id.max(self.identities.partner(id).unwrap_or(id));
+        let place = self.unit_of(id);
         match self.identities.standing(id) {
             Standing::Queued => Some((RunScope::Gross, place)),
             Standing::Member(cycle) => {
@@ -127,6 +126,7 @@ impl State {
             }
             Standing::Settled(_)
             | Standing::Unmatched
+            | Standing::Pending
             | Standing::Rejected(_)
             | Standing::Cancelled => None,
         }
@@ -142,7 +142,7 @@ impl RunView {
         let places = (0..).zip(&inputs.units);
         Self {
             reasons,
-            places: places.map(|(unit, &(_, place))| (place, unit)).collect(),
+            places: places.map(|(unit, &(.., place))| (place, unit)).collect(),
             outcome,
             inputs,
             pay_ins: Mutex::default(),

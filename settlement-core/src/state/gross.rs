@@ -33,7 +33,7 @@ impl State {
         debited(legs).all(|account| i128::from(self.free(account)) + net_of(legs, account) >= 0)
     }
 
-    fn is_blocked(&self, legs: &[OrderLeg]) -> bool {
+    pub(super) fn is_blocked(&self, legs: &[OrderLeg]) -> bool {
         let open = |account| self.directory.account(account).state == AccountState::Open;
         !legs
             .iter()
@@ -45,7 +45,7 @@ impl State {
     pub(super) fn release(&mut self, sequence: Sequence, now: Timestamp, events: &mut Vec<Event>) {
         while let Some(place) = self.queues.pop_candidate() {
             if self.is_releasable(place, now) {
-                let unit = self.identities.sequence(place.1);
+                let unit = self.identities.sequence(place.2);
                 self.enact(sequence, now, Event::Settled { unit }, events);
             }
         }
@@ -78,7 +78,7 @@ impl State {
             return None;
         }
         for unit in outcome.settled.iter_set() {
-            let (_, place) = units[unit as usize];
+            let (.., place) = units[unit as usize];
             let unit = self.identities.sequence(place);
             self.enact(sequence, now, Event::Settled { unit }, events);
         }
@@ -127,17 +127,17 @@ impl State {
             .unmatched
             .iter()
             .filter(|(_, side)| match side.lane {
-                Lane::Gross => now.date() > side.value_date,
+                _ if now >= side.terms.expires_at => true,
+                Lane::Gross => false,
                 Lane::Net => self.taking_cycle(side.value_date, now).is_none(),
             })
             .map(|(id, _)| id)
             .collect();
         for id in late {
-            let event = Event::Rejected {
-                sequence: self.identities.sequence(id),
-                rejection: Rejection::Unmatched,
-            };
-            self.enact(sequence, now, event, events);
+            // Its group may have taken it along.
+            if self.unmatched.get(id).is_some() {
+                self.reject(id, Rejection::Unmatched, sequence, now, events);
+            }
         }
     }
 
@@ -155,9 +155,9 @@ impl State {
         )
     }
 
-    /// A unit settles: accounts change, the batch takes it in, and whom it pays may pay on.
+    /// A unit settles: accounts change, the batch takes in its leaves, and whom it pays may pay on.
     #[inline]
-    pub(super) fn settle_gross(&mut self, legs: &[OrderLeg]) -> u32 {
+    pub(super) fn settle_gross(&mut self, legs: &[OrderLeg], leaves: usize) -> u32 {
         for leg in legs {
             self.accounts[leg.debtor.0 as usize].free -= leg.amount;
             self.accounts[leg.creditor.0 as usize].free += leg.amount;
@@ -165,12 +165,12 @@ impl State {
             self.gross_batch.post(leg.creditor, i128::from(leg.amount));
             self.queues.touch(leg.creditor);
         }
-        self.admit_to_batch()
+        self.admit_to_batch(leaves)
     }
 
-    /// One member more in the gross batch; answers the batch's number.
-    pub(super) fn admit_to_batch(&mut self) -> u32 {
-        let number = self.gross_batch.admit(self.batches + 1);
+    /// So many members more in the gross batch; answers the batch's number.
+    pub(super) fn admit_to_batch(&mut self, leaves: usize) -> u32 {
+        let number = self.gross_batch.admit(self.batches + 1, leaves);
         self.batches = number;
         u32::try_from(number).expect("one batch a second for a century is below 2^32")
     }

@@ -1,6 +1,9 @@
 //! Limits on what accounts may pay, and what they have paid each counterparty per value date.
 
+use crate::chunks::Chunks;
 use crate::ids::{AccountId, Date, ParticipantId};
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::table::Table;
 use std::collections::BTreeMap;
 
@@ -8,9 +11,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default)]
 pub(crate) struct Limits {
     /// By account: the most that one instruction may debit.
-    instruction: Vec<Option<i64>>,
+    instruction: Chunks<Option<i64>>,
     /// The most that an account may have paid a counterparty, net, on one value date.
-    bilateral: BTreeMap<(AccountId, ParticipantId), i64>,
+    bilateral: Sorted<(AccountId, ParticipantId), i64>,
 }
 
 impl Limits {
@@ -30,9 +33,7 @@ impl Limits {
 
     pub(crate) fn set_instruction(&mut self, account: AccountId, amount: Option<i64>) {
         let index = account.0 as usize;
-        if index >= self.instruction.len() {
-            self.instruction.resize(index + 1, None);
-        }
+        self.instruction.grow(index + 1, None);
         self.instruction[index] = amount;
     }
 
@@ -50,13 +51,24 @@ impl Limits {
 
     /// Limits per instruction, by account.
     pub(crate) fn instructions(&self) -> impl Iterator<Item = (AccountId, i64)> {
-        let numbered = (0..).zip(&self.instruction);
+        let numbered = (0..).zip(self.instruction.iter());
         numbered.filter_map(|(account, amount)| Some((AccountId(account), (*amount)?)))
     }
 
     /// Bilateral caps, by account, then counterparty.
     pub(crate) fn bilaterals(&self) -> impl Iterator<Item = ((AccountId, ParticipantId), i64)> {
         self.bilateral.iter().map(|(&key, &amount)| (key, amount))
+    }
+}
+
+impl Freeze for Limits {
+    fn freeze(&mut self) {
+        let Self {
+            instruction,
+            bilateral,
+        } = self;
+        instruction.freeze();
+        bilateral.freeze();
     }
 }
 
@@ -70,7 +82,7 @@ pub(crate) struct Usage {
 #[derive(Clone, Default)]
 struct Paid {
     cells: Table,
-    sums: Vec<i128>,
+    sums: Chunks<i128>,
 }
 
 fn cell(account: AccountId, counterparty: ParticipantId) -> u64 {
@@ -111,8 +123,7 @@ impl Usage {
         match cells.get(key) {
             Some(at) => sums[at as usize] += amount,
             None => {
-                let at = u32::try_from(sums.len()).expect("below 2^32 pairs of ids");
-                cells.insert(key, at);
+                cells.insert(key);
                 sums.push(amount);
             }
         }
@@ -125,5 +136,14 @@ impl Usage {
             let sums = cells.map(move |(cell, at)| ((date, cell), paid.sums[at as usize]));
             sums.filter(|(_, paid)| *paid != 0)
         })
+    }
+}
+
+impl Freeze for Usage {
+    fn freeze(&mut self) {
+        let Self { dates } = self;
+        for Paid { cells: _, sums } in dates.values_mut() {
+            sums.freeze();
+        }
     }
 }

@@ -36,7 +36,7 @@ impl State {
             pay_in_paid: at(&cycle.paid_in, account).into(),
             pay_out_due: line.map_or(0, |line| line.pay_out_due).into(),
             pay_out_paid: at(&cycle.paid_out, account).into(),
-            pay_in_deadline: cycle.pay_in_deadline,
+            pay_in_deadline: cycle.pay_in_deadline_of(entry.asset),
         })
     }
 
@@ -81,6 +81,8 @@ impl State {
             net_value: minor_units(cycle.net_value),
             base_asset,
             batches: cycle.batches.clone(),
+            calendar_version: cycle.calendar.version,
+            cut_offs: self.cut_off_views(cycle),
         }
     }
 
@@ -104,7 +106,7 @@ impl State {
             .members()
             .filter(|member| !member.settled && of(member));
         unsettled
-            .map(|member| self.identities.instruction_count(member.place))
+            .map(|member| self.instructions_of(&self.parts(member.place)))
             .sum()
     }
 
@@ -128,7 +130,7 @@ impl State {
         };
         let count = |length: usize| u32::try_from(length).expect("numbered with 16 bits");
         let owners = Owners::new(
-            self.directory.accounts().iter().map(owner).collect(),
+            self.directory.accounts().map(owner).collect(),
             count(self.directory.participants().len()),
             count(self.directory.assets().len()),
         );
@@ -140,7 +142,7 @@ impl State {
 
     fn bilateral_views(&self, cycle: &Cycle, of: Option<Bic>) -> Vec<BilateralView> {
         let nets = match cycle.state {
-            CycleState::Completed => cycle.bilateral.clone(),
+            CycleState::Completed => cycle.bilateral.to_vec(),
             _ => self.bilateral_nets(cycle),
         };
         let bic = |number: u32| self.directory.participants()[number as usize].bic;

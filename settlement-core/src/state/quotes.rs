@@ -4,6 +4,8 @@ use super::identities::EntryId;
 use crate::command::QuoteTerms;
 use crate::ids::{Date, ParticipantId, Timestamp};
 use crate::instruction::ShortText;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use std::collections::BTreeMap;
 
 /// A quote, with both its amounts in minor units.
@@ -19,7 +21,7 @@ pub(crate) struct Quote {
 /// All quotes.
 #[derive(Clone, Default)]
 pub(crate) struct Quotes {
-    quotes: BTreeMap<(ParticipantId, ShortText), Quote>,
+    quotes: Sorted<(ParticipantId, ShortText), Quote>,
 }
 
 impl Quotes {
@@ -48,5 +50,12 @@ impl Quotes {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ParticipantId, &Quote)> {
         self.quotes.iter().map(|(key, quote)| (key.0, quote))
+    }
+}
+
+impl Freeze for Quotes {
+    fn freeze(&mut self) {
+        let Self { quotes } = self;
+        quotes.freeze();
     }
 }

@@ -92,6 +92,18 @@ fn distinct(mut caps: Vec<Cap>) -> Vec<Cap> {
     caps
 }
 
+/// What each account holds if exactly the units of `set` settle.
+fn closing(problem: &Problem, set: &[bool]) -> Vec<i128> {
+    let mut closing: Vec<i128> = problem.balances().iter().map(|&b| i128::from(b)).collect();
+    for (_, legs) in problem.units().filter(|&(unit, _)| set[unit as usize]) {
+        for leg in legs {
+            closing[leg.debtor as usize] -= i128::from(leg.amount);
+            closing[leg.creditor as usize] += i128::from(leg.amount);
+        }
+    }
+    closing
+}
+
 /// Every test as it is defined, with no shortcut.
 fn fits(problem: &Problem, set: &[bool]) -> bool {
     let closing = closing(problem, set);

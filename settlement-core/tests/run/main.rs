@@ -5,7 +5,10 @@
 
 mod bypass;
 mod certificate;
+mod explain;
 mod gridlock;
+mod mixes;
+mod naive;
 mod netting;
 mod oracle;
 mod pvp;

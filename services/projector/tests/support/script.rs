@@ -230,6 +230,7 @@ impl Script {
             cut_off: Timestamp(START.0 + 1),
             pay_in_deadline: Timestamp(START.0 + 2),
             completion_deadline: Timestamp(START.0 + 3),
+            calendar: None,
         }])
     }
 

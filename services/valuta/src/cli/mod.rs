@@ -5,18 +5,22 @@
 //! | `scheme`            | `scheme`, `participants`, `accounts`, `limits`, `suspend`, `reinstate` |
 //! | `send`              | `send`, with `instruction_file` and `instruction_json` for its input  |
 //! | `payments`          | `get`, `list`, `cancel`                                               |
+//! | `conditions`        | `approve`, `show-preimage`, `prioritise`                              |
 //! | `watch`             | `watch`, `receive`                                                    |
 //! | `positions`         | `positions`, `totals`                                                 |
 //! | `cycle`             | `cycle`                                                               |
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
+//! | `calendar`          | `calendar`, offline                                                   |
 //! | `rates`             | `rates`, `quote`                                                      |
 //! | `fx`                | `fx`, offline                                                         |
 //! | `solve`, `net`      | `solve`, `net`, offline, from a `queue_file`                          |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
+mod calendar;
+mod conditions;
 mod cycle;
 mod fx;
 mod instruction_file;
@@ -56,6 +60,12 @@ pub enum Command {
     List(payments::ListArgs),
     /// Cancel an instruction that is not irrevocable
     Cancel(payments::CancelArgs),
+    /// Approve an instruction that names you as approver
+    Approve(conditions::ApproveArgs),
+    /// Show the preimage of an instruction's hash lock
+    ShowPreimage(conditions::ShowPreimageArgs),
+    /// Rank a queued instruction of yours anew
+    Prioritise(conditions::PrioritiseArgs),
     /// Print status changes as they come
     Watch(watch::WatchArgs),
     /// Print settled instructions that credit you, as they come
@@ -88,6 +98,9 @@ pub enum Command {
     Receipt(batch::ReceiptArgs),
     /// Verify a receipt offline, trusting only the keys of a policy
     Verify(verify::VerifyArgs),
+    /// Business days, spot dates and cut-offs, offline
+    #[command(subcommand)]
+    Calendar(calendar::CalendarCommand),
     /// The current rate set
     #[command(subcommand)]
     Rates(rates::RatesCommand),
@@ -131,6 +144,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
             return Ok(());
         }
         Command::Verify(args) => return verify::verify(&args, format),
+        Command::Calendar(command) => return calendar::calendar(&command, format),
         Command::Fx(command) => return fx::run(command, format),
         Command::Solve(args) => return solve::solve(&args, format),
         Command::Net(args) => return net::net(&args, format),
@@ -144,6 +158,9 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Get(args) => payments::get(args, &connection, format).await,
         Command::List(args) => payments::list(args, &connection, format).await,
         Command::Cancel(args) => payments::cancel(args, &connection, format).await,
+        Command::Approve(args) => conditions::approve(args, &connection, format).await,
+        Command::ShowPreimage(args) => conditions::show_preimage(args, &connection, format).await,
+        Command::Prioritise(args) => conditions::prioritise(args, &connection, format).await,
         Command::Watch(args) => watch::watch(args, &connection, format).await,
         Command::Receive(args) => watch::receive(args, &connection, format).await,
         Command::Positions(args) => positions::positions(args, &connection, format).await,
@@ -159,6 +176,7 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Batch(command) => batch::batch(command, &connection, format).await,
         Command::Receipt(args) => batch::receipt(args, &connection, format).await,
         Command::Verify(args) => verify::verify(&args, format),
+        Command::Calendar(command) => calendar::calendar(&command, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
         Command::Quote(command) => rates::quote(command, &connection, format).await,
         Command::Fx(command) => fx::run(command, format),

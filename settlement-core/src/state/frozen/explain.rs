@@ -1,7 +1,7 @@
 //! Why instructions wait, what is missing, and what would free them.
 
 use super::{FrozenView, RunScope, RunView};
-use crate::ids::{AccountId, Bic, Sequence};
+use crate::ids::{AccountId, Bic, Sequence, Uetr};
 use crate::run::{Cause, Reason, Test};
 use crate::state::State;
 use crate::state::cycles::Member;
@@ -18,6 +18,19 @@ impl FrozenView {
         let run = self.run(scope)?;
         let unit = self.state.waiting_unit(scope, place)?;
         Some(self.explanation(&run, id, &unit, true))
+    }
+
+    /// The same of every instruction under a UETR that the reader (`None`: anyone) is party to; `None` if
+    /// there is none.
+    pub fn explain_uetr(&self, uetr: Uetr, reader: Option<Bic>) -> Option<Vec<ExplanationView>> {
+        let state = &self.state;
+        let mut ids: Vec<EntryId> = state.identities.probe(uetr).collect();
+        ids.retain(|&id| reader.is_none_or(|reader| state.is_party(id, reader)));
+        ids.sort_unstable();
+        let explained = ids
+            .iter()
+            .filter_map(|&id| self.explain(state.identities.sequence(id)));
+        (!ids.is_empty()).then(|| explained.collect())
     }
 
     /// Why the scope's waiting instructions wait, in queue order, units that are held included: of those
@@ -99,7 +112,7 @@ impl FrozenView {
             Test::AccountValue => (BindingTest::AccountValue, state.base_asset()),
             Test::BilateralCap { .. } => (BindingTest::BilateralCap, asset),
         };
-        let ahead = |unit: u32| state.identities.sequence(run.inputs.units[unit as usize].1);
+        let ahead = |unit: u32| state.identities.sequence(run.inputs.units[unit as usize].2);
         ExplanationView {
             answer: state.answer(id, false),
             test,
@@ -164,6 +177,18 @@ impl State {
         (participant, self.asset_view(entry.asset))
     }
 
+    /// Whether a participant sent the instruction, or has an account in its waiting unit.
+    fn is_party(&self, id: EntryId, bic: Bic) -> bool {
+        if self.identities.identity(id).instructing == bic {
+            return true;
+        }
+        let unit = self
+            .scope_of(id)
+            .and_then(|(scope, place)| self.waiting_unit(scope, place));
+        let owns = |&account: &AccountId| self.named(account).0 == bic;
+        unit.is_some_and(|unit| unit.accounts.iter().any(owns))
+    }
+
     /// Units that wait in a scope and concern a participant, or all, in queue order.
     fn waiting_units(&self, scope: RunScope, of: Option<Bic>) -> Vec<WaitingUnit> {
         let of = of.map(|bic| self.directory.participant_id(bic));
@@ -186,7 +211,7 @@ impl State {
             RunScope::Gross => {
                 let units = self.queues.iter();
                 units
-                    .map(|((_, place), unit)| queued(place, unit))
+                    .map(|((.., place), unit)| queued(place, unit))
                     .collect()
             }
             RunScope::Cycle(name) => {

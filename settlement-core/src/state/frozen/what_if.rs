@@ -6,6 +6,7 @@ use crate::instruction::Priority;
 use crate::run::{Cap, FLOOR_NONE, Leg, Outcome, Problem, Span, settle};
 use crate::state::State;
 use crate::state::identities::EntryId;
+use crate::state::queues::Rank;
 use crate::view::{AssetView, ClosingChange, InstructionAnswer, RunTotals, WhatIfView};
 use fx::AssetCode;
 use std::collections::BTreeMap;
@@ -89,7 +90,7 @@ struct Unit {
 /// Those that are there come before those that are added.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Origin {
-    Known(EntryId, u32),
+    Known(Rank, EntryId, u32),
     Added(u32),
 }
 
@@ -136,10 +137,10 @@ impl<'a> Draft<'a> {
     fn new(state: &'a State, inputs: &'a RunInputs) -> Self {
         let problem = &inputs.problem;
         let unit = |(number, legs): (u32, &[Leg])| {
-            let (priority, place) = inputs.units[number as usize];
+            let (priority, rank, place) = inputs.units[number as usize];
             Unit {
                 priority,
-                origin: Origin::Known(place, number),
+                origin: Origin::Known(rank, place, number),
                 legs: legs.to_vec(),
             }
         };
@@ -284,7 +285,8 @@ impl<'a> Draft<'a> {
             let id = state.identities.by_sequence(instruction)?;
             let (_, place) = state.scope_of(id)?;
             let number = *run.places.get(&place)?;
-            let is = |unit: &Unit| unit.origin == Origin::Known(place, number);
+            let is =
+                |unit: &Unit| matches!(unit.origin, Origin::Known(.., known) if known == number);
             self.units.iter().position(is)
         };
         unit().ok_or_else(|| {
@@ -377,7 +379,7 @@ impl State {
             let settled = outcome.settled.get(unit);
             match origin {
                 Origin::Added(_) => added.push(settled),
-                Origin::Known(place, number) => {
+                Origin::Known(_, place, number) => {
                     settles_now.insert(place, settled);
                     match (before.settled.get(number), settled) {
                         (false, true) => settles.extend(self.unit_answers(place)),
@@ -390,7 +392,7 @@ impl State {
         let places: Vec<Option<EntryId>> = origins
             .iter()
             .map(|origin| match *origin {
-                Origin::Known(place, _) => Some(place),
+                Origin::Known(_, place, _) => Some(place),
                 Origin::Added(_) => None,
             })
             .collect();
@@ -398,7 +400,7 @@ impl State {
             .inputs
             .units
             .iter()
-            .map(|&(_, place)| Some(place))
+            .map(|&(.., place)| Some(place))
             .collect();
         WhatIfView {
             base_asset: self.base_asset(),
@@ -418,8 +420,9 @@ impl State {
 
     /// The answers of a unit's instructions.
     fn unit_answers(&self, place: EntryId) -> Vec<InstructionAnswer> {
-        let partner = self.identities.partner(place);
-        let ids = partner.into_iter().chain([place]);
+        let parts = self.parts(place);
+        let sides = |&part: &EntryId| self.identities.partner(part).into_iter().chain([part]);
+        let ids = parts.iter().flat_map(sides);
         ids.map(|id| self.answer(id, false)).collect()
     }
 
@@ -434,7 +437,7 @@ impl State {
         let mut held: Vec<i128> = problem.balances().iter().map(|&held| held.into()).collect();
         for (unit, legs) in problem.units() {
             let count =
-                places[unit as usize].map_or(1, |place| self.identities.instruction_count(place));
+                places[unit as usize].map_or(1, |place| self.instructions_of(&self.parts(place)));
             let settles = outcome.settled.get(unit);
             *(if settles {
                 &mut totals.settled

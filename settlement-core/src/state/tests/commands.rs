@@ -342,6 +342,7 @@ fn rates_replace_the_set() {
         ask: Decimal::from_str_exact(ask).unwrap(),
         time: MORNING,
         source: "ECB".to_owned(),
+        size_max: None,
     };
     let good = vec![
         line("EUR/USD", "1.1", "1.1"),

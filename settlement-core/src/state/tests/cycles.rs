@@ -22,6 +22,7 @@ fn scheduled() -> (World, Vec<Sequence>) {
         ask: Decimal::from_str_exact(rate).unwrap(),
         time: MORNING,
         source: "test".to_owned(),
+        size_max: None,
     };
     let rates = vec![rate("EUR/USD", "1.10"), rate("USD/JPY", "125")];
     world.operate(Action::SetRates(rates)).unwrap();
@@ -417,7 +418,7 @@ fn each_step_is_idempotent_and_in_order() {
         (cycle(2), "cycle: the next number is 1"),
         (
             on("2026-11-21", 1),
-            "cycle: the value date is no business day",
+            "cycle: the value date is no business day of any enabled asset (USD: weekend; EUR: weekend; JPY: weekend)",
         ),
         (on("2026-11-19", 1), "cycle: the value date is in the past"),
     ] {
