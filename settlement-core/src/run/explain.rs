@@ -115,7 +115,8 @@ fn reasons<V: Value>(
     steps
 }
 
-fn reason<V: Value>(problem: &Problem, tests: &Spanning<'_, V>, key: u32) -> Reason {
+/// Why a key fails now.
+pub(super) fn reason<V: Value>(problem: &Problem, tests: &Spanning<'_, V>, key: u32) -> Reason {
     let test = tests.first_failing(key);
     let test = test.expect("a step starts with a key that fails");
     let missing = tests.missing(key, test);

@@ -16,6 +16,7 @@
 //! | `calendar`          | `calendar`, offline                                                   |
 //! | `rates`             | `rates`, `quote`                                                      |
 //! | `fx`                | `fx`, offline                                                         |
+//! | `solve`, `net`      | `solve`, `net`, offline, from a `queue_file`                          |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
@@ -26,13 +27,16 @@ mod fx;
 mod instruction_file;
 mod instruction_json;
 mod movements;
+mod net;
 mod operate;
 mod payments;
 mod positions;
+mod queue_file;
 mod rates;
 pub mod request_id;
 mod scheme;
 mod send;
+mod solve;
 pub mod text;
 mod treasury;
 mod verify;
@@ -116,6 +120,10 @@ pub enum Command {
     /// Convert and split amounts, exactly and offline
     #[command(subcommand)]
     Fx(fx::FxCommand),
+    /// What a file's instructions settle together, the proof, and what would free the rest; offline
+    Solve(solve::SolveArgs),
+    /// What a file's instructions net to: bilateral, multilateral, pay-ins and pay-outs; offline
+    Net(net::NetArgs),
     /// The scheme's participants
     Participants,
     /// The scheme's accounts, or the state of one
@@ -148,6 +156,8 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Verify(args) => return verify::verify(&args, format),
         Command::Calendar(command) => return calendar::calendar(&command, format),
         Command::Fx(command) => return fx::run(command, format),
+        Command::Solve(args) => return solve::solve(&args, format),
+        Command::Net(args) => return net::net(&args, format),
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
         command => command,
     };
@@ -184,6 +194,8 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Rates(command) => rates::rates(command, &connection, format).await,
         Command::Quote(command) => rates::quote(command, &connection, format).await,
         Command::Fx(command) => fx::run(command, format),
+        Command::Solve(args) => solve::solve(&args, format),
+        Command::Net(args) => net::net(&args, format),
         Command::Participants => scheme::participants(&connection, format).await,
         Command::Accounts(args) => scheme::accounts(args, &connection, format).await,
         Command::Limits(command) => scheme::limits(command, &connection, format).await,
