@@ -2,7 +2,7 @@
 
 use crate::command::{
     AccountLine, AssetLine, Caller, CutOffs, LimitLine, MovementKind, ParticipantState, Position,
-    QuoteTerms, RateLine, RateRules, Token,
+    QuoteLimitLine, QuoteRequest, QuoteTerms, RateLine, RateRules, Token,
 };
 use crate::ids::{
     AccountId, AssetId, BatchNumber, Bic, CycleName, Date, ParticipantId, Sequence, Timestamp,
@@ -430,6 +430,15 @@ pub enum Event {
     ProviderRatesSet(#[n(0)] Vec<RateLine>),
     #[n(43)]
     RateRulesSet(#[n(0)] RateRules),
+    #[n(44)]
+    QuoteRequested {
+        #[n(0)]
+        taker: ParticipantId,
+        #[n(1)]
+        request: QuoteRequest,
+    },
+    #[n(45)]
+    QuoteLimitSet(#[n(0)] QuoteLimitLine),
     /// With both amounts, and what rounding gave or took: `source x rate = target + residual`.
     #[n(41)]
     QuoteLocked {

@@ -23,6 +23,7 @@ mod decide_cycle;
 mod decide_instruction;
 mod decide_movement;
 mod decide_quote;
+mod decide_quote_request;
 mod decide_scheme;
 mod digest;
 mod gross;
@@ -35,6 +36,7 @@ mod queues;
 mod quotes;
 mod rates;
 mod requests;
+mod rounding_ledger;
 #[cfg(test)]
 mod tests;
 mod unmatched;

@@ -327,7 +327,7 @@ fn answers_query(view: &View, query: &Query) -> bool {
             | (View::Cycles(_), Query::Cycles)
             | (View::Unsettled(_), Query::Unsettled { .. })
             | (View::Quote(_), Query::Quote(..))
-            | (View::Rates(_), Query::Rates)
+            | (View::RateBook(_), Query::RateBook(_))
             | (View::Scheme(_), Query::Scheme)
             | (View::ControlTotals(_), Query::ControlTotals)
             | (View::Statistics(_), Query::Statistics)

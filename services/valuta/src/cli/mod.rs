@@ -11,7 +11,7 @@
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
-//! | `rates`             | `rates`, `quote`                                                      |
+//! | `rates`             | `rates`, `quote`; `rates_import` for the ECB's files                  |
 //! | `fx`                | `fx`, offline                                                         |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
@@ -25,6 +25,7 @@ mod operate;
 mod payments;
 mod positions;
 mod rates;
+mod rates_import;
 pub mod request_id;
 mod scheme;
 mod send;
@@ -84,7 +85,7 @@ pub enum Command {
     Receipt(batch::ReceiptArgs),
     /// Verify a receipt offline, trusting only the keys of a policy
     Verify(verify::VerifyArgs),
-    /// The current rate set
+    /// Rates of all sources, the best of them, and what holds for all
     #[command(subcommand)]
     Rates(rates::RatesCommand),
     /// Locked quotes

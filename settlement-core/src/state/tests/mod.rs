@@ -19,6 +19,7 @@ mod commands;
 mod cycles;
 mod gross;
 mod instructions;
+mod quote_requests;
 mod quotes;
 mod rates;
 mod simulation;

@@ -209,7 +209,11 @@ fn values_are_taken_at_the_last_request_or_at_a_named_source() {
     };
     set(&mut world, &["ECB EUR/USD 1.1684 1.1684"]).unwrap();
     set(&mut world, &["A USD/EUR 0.5 0.5 100", "A USD/EUR 0.8 0.8"]).unwrap();
-    assert_eq!(usd_in(&world).as_deref(), Some("2"), "the first of its lines");
+    assert_eq!(
+        usd_in(&world).as_deref(),
+        Some("2"),
+        "the first of its lines"
+    );
     world.operate(rules(None, None, Some("ECB"))).unwrap();
     assert_eq!(usd_in(&world).as_deref(), Some("1.1684"));
     world.operate(rules(None, None, Some("nobody"))).unwrap();
