@@ -334,7 +334,7 @@ fn answers_query(view: &View, query: &Query) -> bool {
             | (View::Cycle(_), Query::Cycle(..))
             | (View::Cycles(_), Query::Cycles)
             | (View::Quote(_), Query::Quote(..))
-            | (View::Rates(_), Query::Rates)
+            | (View::RateBook(_), Query::RateBook(_))
             | (View::Scheme(_), Query::Scheme)
             | (View::ControlTotals(_), Query::ControlTotals)
             | (View::Statistics(_), Query::Statistics)

@@ -5,6 +5,7 @@
 //! | `convert` | once by a named rule, or as 1103/97 says      | both amounts, the rate, what rounding left |
 //! | `split`   | by largest remainder                          | shares that sum to the whole          |
 
+use super::text;
 use crate::client::CliError;
 use crate::output::{Cell, Format, Section, print, print_text};
 use crate::rate_file::{DayRates, EURO, RateFile, euro_pair, named};
@@ -45,7 +46,7 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "FILE")]
     rates: PathBuf,
     /// The day, YYYY-MM-DD; without it the newest in the file
-    #[arg(long, value_parser = date)]
+    #[arg(long, value_parser = text::parse_date)]
     date: Option<NaiveDate>,
     /// How the rate is applied
     #[arg(long, value_enum, default_value = "exact")]
@@ -93,11 +94,6 @@ fn currency(text: &str) -> Result<Currency, String> {
     let code: AssetCode = text.parse().map_err(|error| format!("{error}"))?;
     let decimals = known_minor_units(code).ok_or("a currency that is not known")?;
     Ok(Currency { code, decimals })
-}
-
-fn date(text: &str) -> Result<NaiveDate, String> {
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
-    date.map_err(|_| "a date is YYYY-MM-DD".into())
 }
 
 fn rounding(text: &str) -> Result<Rounding, String> {

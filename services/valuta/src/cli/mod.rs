@@ -14,7 +14,7 @@
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
 //! | `calendar`          | `calendar`, offline                                                   |
-//! | `rates`             | `rates`, `quote`                                                      |
+//! | `rates`             | `rates`, `quote`; `rates_import` for the ECB's files                  |
 //! | `fx`                | `fx`, offline                                                         |
 //! | `solve`, `net`      | `solve`, `net`, offline, from a `queue_file`                          |
 //! | `operate`           | `token`, `time`, `status`                                             |
@@ -33,6 +33,7 @@ mod payments;
 mod positions;
 mod queue_file;
 mod rates;
+mod rates_import;
 pub mod request_id;
 mod scheme;
 mod send;
@@ -111,7 +112,7 @@ pub enum Command {
     /// Business days, spot dates and cut-offs, offline
     #[command(subcommand)]
     Calendar(calendar::CalendarCommand),
-    /// The current rate set
+    /// Rates of all sources, the best of them, and what holds for all
     #[command(subcommand)]
     Rates(rates::RatesCommand),
     /// Locked quotes

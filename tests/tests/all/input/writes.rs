@@ -237,6 +237,7 @@ fn rates() -> v1::SetRatesRequest {
             ask: "1.11".to_owned(),
             time: Some(timestamp(MORNING_MS)),
             source: "test".to_owned(),
+            ..Default::default()
         }],
     }
 }
