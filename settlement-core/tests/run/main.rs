@@ -4,8 +4,10 @@
 #![allow(clippy::inconsistent_digit_grouping)]
 
 mod certificate;
+mod corruption;
 mod explain;
 mod gridlock;
+mod metamorphic;
 mod mixes;
 mod naive;
 mod netting;
