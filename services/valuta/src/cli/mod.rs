@@ -11,8 +11,9 @@
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
-//! | `rates`             | `rates`, `quote`; `rates_import` for the ECB's files                  |
-//! | `fx`                | `fx`, offline                                                         |
+//! | `rates`             | `rates`; with `rates_import` for the ECB's files                      |
+//! | `quotes`            | `quote`                                                               |
+//! | `fx`                | `fx`: `convert` and `split` offline, `rounding`                       |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
@@ -24,6 +25,7 @@ mod movements;
 mod operate;
 mod payments;
 mod positions;
+mod quotes;
 mod rates;
 mod rates_import;
 pub mod request_id;
@@ -88,10 +90,10 @@ pub enum Command {
     /// Rates of all sources, the best of them, and what holds for all
     #[command(subcommand)]
     Rates(rates::RatesCommand),
-    /// Locked quotes
+    /// Quotes: asked for, offered, locked; providers' limits
     #[command(subcommand)]
-    Quote(rates::QuoteCommand),
-    /// Convert and split amounts, exactly and offline
+    Quote(quotes::QuoteCommand),
+    /// Convert and split amounts, exactly and offline; what rounding gave
     #[command(subcommand)]
     Fx(fx::FxCommand),
     /// The scheme's participants
@@ -124,7 +126,10 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
             return Ok(());
         }
         Command::Verify(args) => return verify::verify(&args, format),
-        Command::Fx(command) => return fx::run(command, format),
+        Command::Fx(command) => match fx::run_offline(&command, format) {
+            Some(done) => return done,
+            None => Command::Fx(command),
+        },
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
         command => command,
     };
@@ -151,8 +156,8 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Receipt(args) => batch::receipt(args, &connection, format).await,
         Command::Verify(args) => verify::verify(&args, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
-        Command::Quote(command) => rates::quote(command, &connection, format).await,
-        Command::Fx(command) => fx::run(command, format),
+        Command::Quote(command) => quotes::quote(command, &connection, format).await,
+        Command::Fx(command) => fx::run(command, &connection, format).await,
         Command::Participants => scheme::participants(&connection, format).await,
         Command::Accounts(args) => scheme::accounts(args, &connection, format).await,
         Command::Limits(command) => scheme::limits(command, &connection, format).await,
