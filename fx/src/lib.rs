@@ -21,7 +21,7 @@
 //! | [`quote`]      | [`QuoteTerms`], a locked price         | rounds the side that is not fixed, once      |
 //! | [`valuation`]  | [`ValuationRate`], 12 decimals         | rounds once, then values exactly in 256 bits |
 //! | [`mod@split`]  | shares of a whole                      | sums to the whole                            |
-//! | [`calendar`]   | business days, spot, cut-offs          | -                                            |
+//! | [`calendar`]   | [`Calendars`], spot dates, cut-offs    | a date beyond the figures is an error        |
 
 pub mod amount;
 pub mod asset;
@@ -45,7 +45,7 @@ pub use amount::{
     AmountError, AmountTextError, DECIMALS_MAX, DecimalText, MINOR_UNITS_MAX, format_minor_units,
 };
 pub use asset::{AssetCode, AssetText, iso_minor_units};
-pub use calendar::{CutoffError, LocalCutoff, add_business_days, is_business_day, spot_date};
+pub use calendar::{Calendar, CalendarError, Calendars, CutoffError, Day, LocalCutoff, spot_date};
 pub use conversion::{Conversion, ConvertError, convert, residual};
 pub use ecb::{EcbError, NoRates, ReferenceDay, ReferenceRates};
 pub use ethnum::I256;
@@ -60,4 +60,4 @@ pub use rate_book::{Cross, RateBook, RateBookError, shortest_chain};
 pub use rate_quote::{Price, RateQuote, RateQuoteError};
 pub use rounding::Rounding;
 pub use split::{SplitError, split};
-pub use valuation::{ValuationRate, valuation_rate};
+pub use valuation::{VALUATION_DECIMALS, VALUE_DECIMALS, ValuationRate, valuation_rate};

@@ -17,19 +17,38 @@
 //! A unit is removed at most once and tests update as units go, so the whole is linear. The trace of
 //! removals is canonical: equal problems give equal traces (see [`crate::certificate`]).
 //!
-//! Today a key is an account and its test a floor. A test that spans a participant's accounts takes
-//! the participant as its queue key and replaces `Floors` in `settle.rs`; the steps stay as they are.
+//! A key is an account, or a whole participant where a test spans its accounts. Tests of a key, in order
+//! of precedence, all closed (equality passes); with balance `b`, rate `r`, haircut `h`:
+//!
+//! | test            | passes while                                     | spans     |
+//! |-----------------|--------------------------------------------------|-----------|
+//! | floor           | `b >= floor`                                     | no        |
+//! | aggregate short | `sum r max(0,-b) <= limit`                       | accounts  |
+//! | account value   | `sum r [max(0,b)(1-h) - max(0,-b)(1+h)] >= 0`    | accounts  |
+//! | bilateral cap   | paid to a creditor, net of what comes back, `<= cap` | no    |
+//!
+//! None gets harder as money comes in, and all debits that one reads lie in one key: that is all that the
+//! argument needs.
 
 mod bitmap;
+mod bypass;
+mod explain;
 mod floors;
 mod lowest;
 mod problem;
 mod queues;
 mod settle;
+mod spanning;
+mod value;
 
 pub use bitmap::{Bitmap, BitmapError};
-pub use problem::{Leg, Problem, ProblemError};
+pub use bypass::{Bypass, Component, LeftOut, bypass, left_out};
+pub use explain::{Explainer, PAY_IN_MAX, Reason, smallest_pay_ins};
+pub use problem::{
+    AssetValue, Cap, FLOOR_NONE, HAIRCUT_SCALE, Leg, Problem, ProblemError, RATE_SCALED_MAX, Span,
+};
 pub use settle::settle;
+pub use spanning::Test;
 
 /// Why a unit was removed from the set of those that settle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +83,7 @@ pub struct Removal {
 pub struct Outcome {
     /// One bit per unit, in queue order: set when it settles.
     pub settled: Bitmap,
-    /// What each key holds after the run, in minor units. Wider than the openings: nothing bounds
+    /// What each account holds after the run, in minor units. Wider than the openings: nothing bounds
     /// what a key without members may receive.
     pub closing: Vec<i128>,
     /// The canonical trace: each unit that does not settle, once, in order of removal.

@@ -1,12 +1,30 @@
 //! The checker: replays a trace and believes nothing. Kept short and apart from the run's own code,
 //! so that a mistake in one is not a mistake in both.
+//!
+//! | # | phase | cost                        | what must hold                                            |
+//! |---|-------|-----------------------------|-----------------------------------------------------------|
+//! | 1 | hash  | O(legs)                     | the certificate is that of this input                     |
+//! | 2 | start | O(legs)                     | all units settle; what fails then                         |
+//! | 3 | entry | O(legs) in all, and log keys a change of a test | it is what is forced next             |
+//! | 4 | end   | O(units)                    | nothing fails any more; the bitmap says what is left      |
 
-use std::collections::BTreeSet;
+mod holdings;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hint::black_box;
+
+use fx::I256;
 use thiserror::Error;
 
+use self::holdings::{Holdings, Integer, fits_i128};
 use super::Certificate;
-use crate::run::{Bitmap, Cause, Problem, Removal};
+use crate::run::{Bitmap, Cause, Leg, Problem, Removal};
+
+/// A key that no unit debits.
+const RANK_NONE: u32 = u32::MAX;
+/// How many entries' legs are fetched at a time.
+const FETCHED_ENTRIES: usize = 32;
 
 /// What is wrong with a certificate or with the outcome that it comes with. `entry` counts the trace's
 /// removals from 0.
@@ -23,65 +41,22 @@ pub enum CertificateError {
         /// Bits of the bitmap.
         actual: u32,
     },
-    /// A test starts the next step, whatever follows from it is of the same.
-    #[error("removal {entry} is numbered as step {actual}, not {expected}")]
-    StepMisnumbered {
+    /// The trace does not hold what is forced after the removals before it.
+    #[error("removal {entry} must be {forced:?}, but is {actual:?}")]
+    RemovalDiffers {
         /// The removal.
         entry: usize,
-        /// The step that it is part of.
-        expected: u32,
-        /// The step that it claims.
-        actual: u32,
+        /// What is forced in its place: the last member of the first failing key or, while somebody
+        /// stands behind one that this step removed, the next of those.
+        forced: Removal,
+        /// What the trace says, if it goes on.
+        actual: Option<Removal>,
     },
-    /// The key named is not the first failing one when the step starts.
-    #[error("removal {entry} tests key {key}, but the first failing key is {first:?}")]
-    NotFirstFailing {
+    /// The trace goes on although no test fails any more.
+    #[error("removal {entry} is not forced: no test fails")]
+    RemovalNotForced {
         /// The removal.
         entry: usize,
-        /// The key named.
-        key: u32,
-        /// The key that fails first, if any fails.
-        first: Option<u32>,
-    },
-    /// The unit is not the last present member of the key named.
-    #[error("removal {entry} takes unit {unit}, but the last member of key {key} is {last:?}")]
-    NotLastMember {
-        /// The removal.
-        entry: usize,
-        /// The unit removed.
-        unit: u32,
-        /// The key named.
-        key: u32,
-        /// The key's last present member, if it has one.
-        last: Option<u32>,
-    },
-    /// The unit named as ahead was not removed in this step, does not debit the key, or is not ahead.
-    #[error("removal {entry}: unit {unit} is not forced out behind unit {behind} on key {key}")]
-    NotBehind {
-        /// The removal.
-        entry: usize,
-        /// The unit removed.
-        unit: u32,
-        /// The key named.
-        key: u32,
-        /// The unit named as ahead.
-        behind: u32,
-    },
-    /// A unit behind a removed one was not removed, or not in its place.
-    #[error("unit {unit} stands behind removed unit {ahead} on key {key} and was not removed next")]
-    LeftBehind {
-        /// The unit that should have gone.
-        unit: u32,
-        /// The key in whose queue both are.
-        key: u32,
-        /// The removed unit.
-        ahead: u32,
-    },
-    /// The trace ends while a test still fails.
-    #[error("key {key} still fails when the trace ends")]
-    StillFails {
-        /// The first failing key.
-        key: u32,
     },
     /// The bitmap does not say what the trace leaves.
     #[error("bitmap and trace differ on unit {unit}")]
@@ -105,215 +80,216 @@ pub fn check(
     if expected != actual {
         return Err(CertificateError::UnitCountDiffers { expected, actual });
     }
-    let mut replay = Replay::start(problem, &certificate.removals);
-    for entry in 0..certificate.removals.len() {
-        replay.removal(entry)?;
+    if fits_i128(problem) {
+        Replay::<i128>::start(problem, &certificate.removals).check(settled)
+    } else {
+        Replay::<I256>::start(problem, &certificate.removals).check(settled)
     }
-    replay.end(settled)
 }
 
-struct Replay<'a> {
+struct Replay<'a, N> {
     problem: &'a Problem,
     trace: &'a [Removal],
-    /// Units still in the set.
-    present: Vec<bool>,
-    /// Per key: its members in queue order; those at the end that are no longer present are dropped
-    /// when the end is looked at.
-    members: Vec<Vec<u32>>,
-    /// Per key: the index of the first leg that debits it, which orders the tests.
-    first_debits: Vec<Option<usize>>,
-    /// Per key: its balance if the present units settle, minor units.
-    balances: Vec<i128>,
-    /// Per key: whether it fails and has a member.
-    fails: Vec<bool>,
-    /// The keys that do, by first debit.
-    failing: BTreeSet<(usize, u32)>,
-    /// Everyone behind the removed units up to this place of the trace is removed.
-    cursor: Cursor,
-}
-
-/// A removed unit and one of its legs.
-#[derive(Default)]
-struct Cursor {
+    /// How many entries of the trace were found to be forced.
     entry: usize,
-    leg: usize,
+    holdings: Holdings<'a, N>,
+    /// One bit per unit that is still in the set.
+    present: Vec<u64>,
+    queues: Vec<Queue>,
+    /// Units, key after key.
+    members: Vec<u32>,
+    /// Keys in order of first debit, which orders the tests.
+    ranked: Vec<u32>,
+    /// Ranks of all keys that fail, and of some that no longer do.
+    failing: BinaryHeap<Reverse<u32>>,
 }
 
-impl<'a> Replay<'a> {
+/// `members[start..end]` are the key's, in queue order; those at the end that are no longer present are
+/// dropped when the end is looked at.
+#[derive(Clone, Copy)]
+struct Queue {
+    start: u32,
+    end: u32,
+    rank: u32,
+    is_in_heap: bool,
+}
+
+impl<'a, N: Integer> Replay<'a, N> {
     fn start(problem: &'a Problem, trace: &'a [Removal]) -> Self {
-        let key_count = problem.key_count() as usize;
+        let queue = Queue {
+            start: 0,
+            end: 0,
+            rank: RANK_NONE,
+            is_in_heap: false,
+        };
         let mut replay = Self {
             problem,
             trace,
-            present: vec![true; problem.unit_count() as usize],
-            members: vec![Vec::new(); key_count],
-            first_debits: vec![None; key_count],
-            balances: problem.balances().iter().copied().map(i128::from).collect(),
-            fails: vec![false; key_count],
-            failing: BTreeSet::new(),
-            cursor: Cursor::default(),
+            entry: 0,
+            holdings: Holdings::new(problem),
+            present: vec![u64::MAX; problem.unit_count().div_ceil(u64::BITS) as usize],
+            queues: vec![queue; problem.account_count() as usize],
+            members: Vec::new(),
+            ranked: Vec::new(),
+            failing: BinaryHeap::new(),
         };
-        let mut index = 0;
-        for (unit, legs) in problem.units() {
-            for leg in legs {
-                let key = leg.debtor as usize;
-                replay.balances[key] -= i128::from(leg.amount);
-                replay.balances[leg.creditor as usize] += i128::from(leg.amount);
-                replay.first_debits[key].get_or_insert(index);
-                replay.members[key].push(unit);
-                index += 1;
-            }
+        replay.rank();
+        (0..problem.account_count()).for_each(|key| replay.look_at(key));
+        if !replay.failing.is_empty() {
+            replay.line_up();
         }
-        (0..problem.key_count()).for_each(|key| replay.test(key));
         replay
     }
 
-    fn removal(&mut self, entry: usize) -> Result<(), CertificateError> {
-        let Removal { unit, step, cause } = self.trace[entry];
-        let key = match cause {
-            Cause::Test { key } => self.test_removal(entry, key)?,
-            Cause::Order { key, behind } => self.order_removal(entry, key, behind)?,
-        };
-        let last = self.last(key);
-        if last != Some(unit) {
-            return Err(CertificateError::NotLastMember {
-                entry,
-                unit,
-                key,
-                last,
-            });
-        }
-        let expected = self.step_of(entry);
-        if step != expected {
-            return Err(CertificateError::StepMisnumbered {
-                entry,
-                expected,
-                actual: step,
-            });
-        }
-        self.take_out(unit);
-        Ok(())
-    }
-
-    fn step_of(&self, entry: usize) -> u32 {
-        let previous = entry
-            .checked_sub(1)
-            .map(|previous| self.trace[previous].step);
-        match (self.trace[entry].cause, previous) {
-            (_, None) => 0,
-            (Cause::Test { .. }, Some(step)) => step + 1,
-            (Cause::Order { .. }, Some(step)) => step,
-        }
-    }
-
-    /// A step starts when the one before is complete, with the first failing key.
-    fn test_removal(&mut self, entry: usize, key: u32) -> Result<u32, CertificateError> {
-        self.advance(entry, None)?;
-        let first = self.failing.first().map(|&(_, key)| key);
-        if first == Some(key) {
-            Ok(key)
-        } else {
-            Err(CertificateError::NotFirstFailing { entry, key, first })
-        }
-    }
-
-    /// The unit ahead was removed in this step and debits the key, and its turn has come.
-    fn order_removal(
-        &mut self,
-        entry: usize,
-        key: u32,
-        behind: u32,
-    ) -> Result<u32, CertificateError> {
-        let unit = self.trace[entry].unit;
-        if self.advance(entry, Some((behind, key)))? && unit > behind {
-            Ok(key)
-        } else {
-            Err(CertificateError::NotBehind {
-                entry,
-                unit,
-                key,
-                behind,
-            })
-        }
-    }
-
-    /// Moves the cursor up to the removed unit and key of `target`, or to the end of the trace before
-    /// `entry`; whatever it passes must have nobody left behind. Says whether it found the target.
-    fn advance(
-        &mut self,
-        entry: usize,
-        target: Option<(u32, u32)>,
-    ) -> Result<bool, CertificateError> {
-        while self.cursor.entry < entry {
-            let ahead = self.trace[self.cursor.entry].unit;
-            let Some(leg) = self.problem.unit(ahead).get(self.cursor.leg) else {
-                self.cursor = Cursor {
-                    entry: self.cursor.entry + 1,
-                    leg: 0,
-                };
-                continue;
-            };
-            let key = leg.debtor;
-            if target == Some((ahead, key)) {
-                return Ok(true);
-            }
-            if let Some(unit) = self.last(key).filter(|&unit| unit > ahead) {
-                return Err(CertificateError::LeftBehind { unit, key, ahead });
-            }
-            self.cursor.leg += 1;
-        }
-        Ok(false)
-    }
-
-    /// The key's last present member.
-    fn last(&mut self, key: u32) -> Option<u32> {
-        let members = &mut self.members[key as usize];
-        while members
-            .last()
-            .is_some_and(|&unit| !self.present[unit as usize])
-        {
-            members.pop();
-        }
-        members.last().copied()
-    }
-
-    fn take_out(&mut self, unit: u32) {
-        self.present[unit as usize] = false;
-        for leg in self.problem.unit(unit) {
-            self.balances[leg.debtor as usize] += i128::from(leg.amount);
-            self.balances[leg.creditor as usize] -= i128::from(leg.amount);
-            self.test(leg.debtor);
-            self.test(leg.creditor);
-        }
-    }
-
-    fn test(&mut self, key: u32) {
-        let Some(first_debit) = self.first_debits[key as usize] else {
-            return;
-        };
-        let short = self.balances[key as usize] < i128::from(self.problem.floors()[key as usize]);
-        let fails = short && self.last(key).is_some();
-        // The tree is asked only when something changes.
-        if fails != self.fails[key as usize] {
-            self.fails[key as usize] = fails;
-            if fails {
-                self.failing.insert((first_debit, key));
-            } else {
-                self.failing.remove(&(first_debit, key));
+    /// Counts each key's debits, and numbers the keys by the first.
+    fn rank(&mut self) {
+        for leg in self.problem.legs() {
+            let key = self.holdings.key(leg.debtor);
+            let queue = &mut self.queues[key as usize];
+            queue.end += 1;
+            if queue.rank == RANK_NONE {
+                queue.rank = u32::try_from(self.ranked.len()).expect("at most one a key");
+                self.ranked.push(key);
             }
         }
     }
 
-    /// No test fails, nobody stands behind a removed unit, and the bitmap says what is left.
-    fn end(&mut self, settled: &Bitmap) -> Result<(), CertificateError> {
-        self.advance(self.trace.len(), None)?;
-        if let Some(&(_, key)) = self.failing.first() {
-            return Err(CertificateError::StillFails { key });
+    /// Lays the queues out. A unit is there once for each of its debits.
+    fn line_up(&mut self) {
+        let mut start = 0;
+        for queue in &mut self.queues {
+            let debits = std::mem::replace(&mut queue.end, start);
+            queue.start = start;
+            start += debits;
         }
-        let differs = |&unit: &u32| self.present[unit as usize] != settled.get(unit);
+        self.members = vec![0; start as usize];
+        for (unit, legs) in self.problem.units() {
+            for leg in legs {
+                let queue = &mut self.queues[self.holdings.key(leg.debtor) as usize];
+                self.members[queue.end as usize] = unit;
+                queue.end += 1;
+            }
+        }
+    }
+
+    /// Step by step, what is forced is what the trace says.
+    fn check(&mut self, settled: &Bitmap) -> Result<(), CertificateError> {
+        let mut step = 0;
+        while let Some((key, unit)) = self.first_failing() {
+            let cause = Cause::Test { key };
+            self.expect(Removal { unit, step, cause })?;
+            self.follow(step)?;
+            step += 1;
+        }
+        if self.entry < self.trace.len() {
+            let entry = self.entry;
+            return Err(CertificateError::RemovalNotForced { entry });
+        }
+        let differs = |&unit: &u32| self.is_present(unit) != settled.get(unit);
         match (0..self.problem.unit_count()).find(differs) {
             Some(unit) => Err(CertificateError::SettledDiffers { unit }),
             None => Ok(()),
         }
     }
+
+    /// The first key, by rank, that fails and has a member, and its last.
+    fn first_failing(&mut self) -> Option<(u32, u32)> {
+        while let Some(&Reverse(rank)) = self.failing.peek() {
+            let key = self.ranked[rank as usize];
+            let last = self.last(key).filter(|_| self.holdings.fails(key));
+            if let Some(unit) = last {
+                return Some((key, unit));
+            }
+            self.queues[key as usize].is_in_heap = false;
+            self.failing.pop();
+        }
+        None
+    }
+
+    /// The key's last present member.
+    fn last(&mut self, key: u32) -> Option<u32> {
+        let queue = &mut self.queues[key as usize];
+        while queue.start < queue.end {
+            let unit = self.members[queue.end as usize - 1];
+            if self.present[word(unit)] & bit(unit) != 0 {
+                return Some(unit);
+            }
+            queue.end -= 1;
+        }
+        None
+    }
+
+    /// What is forced comes next in the trace; its unit leaves the set.
+    fn expect(&mut self, forced: Removal) -> Result<(), CertificateError> {
+        let (entry, actual) = (self.entry, self.trace.get(self.entry).copied());
+        if actual != Some(forced) {
+            return Err(CertificateError::RemovalDiffers {
+                entry,
+                forced,
+                actual,
+            });
+        }
+        self.present[word(forced.unit)] &= !bit(forced.unit);
+        self.entry += 1;
+        Ok(())
+    }
+
+    /// From the entry that started the step on: each unit's legs are undone, and all behind it go.
+    fn follow(&mut self, step: u32) -> Result<(), CertificateError> {
+        let mut cursor = self.entry - 1;
+        while cursor < self.entry {
+            if cursor.is_multiple_of(FETCHED_ENTRIES) {
+                self.fetch(cursor);
+            }
+            let behind = self.trace[cursor].unit;
+            for leg in self.problem.unit(behind) {
+                self.holdings.undo(leg);
+                let key = self.holdings.key(leg.debtor);
+                while let Some(unit) = self.last(key).filter(|&unit| unit > behind) {
+                    let cause = Cause::Order { key, behind };
+                    self.expect(Removal { unit, step, cause })?;
+                }
+                self.look_at(key);
+                self.look_at(self.holdings.key(leg.creditor));
+            }
+            cursor += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads what the entries from `cursor` on will need, only so that it is in the cache: it lies
+    /// anywhere in memory, and loads that do not wait for each other overlap. Half of a check's time.
+    fn fetch(&self, cursor: usize) {
+        let entries = &self.trace[cursor..self.trace.len().min(cursor + FETCHED_ENTRIES)];
+        let known = entries
+            .iter()
+            .filter(|removal| removal.unit < self.problem.unit_count());
+        let legs = known.flat_map(|removal| self.problem.unit(removal.unit));
+        let last = |leg: &Leg| {
+            let queue = &self.queues[self.holdings.key(leg.debtor) as usize];
+            self.members[(queue.end as usize).saturating_sub(1)]
+        };
+        black_box(legs.fold(0, |seen, leg| seen ^ last(leg)));
+    }
+
+    fn is_present(&self, unit: u32) -> bool {
+        self.present[word(unit)] & bit(unit) != 0
+    }
+
+    /// A key that fails is in the heap.
+    fn look_at(&mut self, key: u32) {
+        let queue = &mut self.queues[key as usize];
+        if self.holdings.fails(key) && !queue.is_in_heap && queue.rank != RANK_NONE {
+            queue.is_in_heap = true;
+            self.failing.push(Reverse(queue.rank));
+        }
+    }
+}
+
+fn word(unit: u32) -> usize {
+    (unit / u64::BITS) as usize
+}
+
+fn bit(unit: u32) -> u64 {
+    1 << (unit % u64::BITS)
 }

@@ -64,7 +64,7 @@ impl Census {
         let mut members = vec![0; end as usize];
         for (unit, legs) in problem.units() {
             for leg in legs {
-                queues[leg.debtor as usize].push(&mut members, unit);
+                queues[problem.key(leg.debtor) as usize].push(&mut members, unit);
             }
         }
         Queues { queues, members }

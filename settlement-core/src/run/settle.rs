@@ -2,16 +2,38 @@
 
 use std::hint::black_box;
 
+use fx::I256;
+
 use super::bitmap::Bitmap;
 use super::floors::Floors;
 use super::lowest::LowestSet;
 use super::problem::{Leg, Problem};
 use super::queues::{Census, Queues};
+use super::spanning::Spanning;
+use super::value::fits_narrow;
 use super::{Cause, Outcome, Removal};
 
 /// How many units' legs are fetched at a time: more than a core keeps loads in flight, few enough for
 /// its nearest cache.
 const FETCHED_UNITS_MAX: usize = 32;
+
+/// The tests of all keys over the present set, updated leg by leg.
+pub(super) trait Tests {
+    /// A leg of the set, before any is removed.
+    fn add(&mut self, leg: &Leg);
+
+    /// All legs were added.
+    fn added(&mut self);
+
+    /// A leg leaves the set.
+    fn remove(&mut self, leg: &Leg);
+
+    /// Whether a test of the key fails, members or not.
+    fn fails(&self, key: u32) -> bool;
+
+    /// What each account holds once the present set has settled, minor units.
+    fn closing(&self, problem: &Problem) -> Vec<i128>;
+}
 
 /// Runs the problem: pure, and linear in its legs.
 ///
@@ -19,12 +41,17 @@ const FETCHED_UNITS_MAX: usize = 32;
 /// unit in turn, in order of removal, takes along the members behind it in the queue of each key that
 /// it debits: keys in order of its legs, members from the last forward.
 pub fn settle(problem: &Problem) -> Outcome {
-    let mut tests = Floors::new(problem);
-    let mut census = Census::new(problem.key_count());
-    for leg in problem.legs() {
-        tests.add(leg);
-        census.count(leg.debtor);
+    if problem.spans().is_empty() && problem.caps().is_empty() {
+        settle_under(problem, Floors::new(problem))
+    } else if fits_narrow(problem, 0) {
+        settle_under(problem, Spanning::<i128>::new(problem))
+    } else {
+        settle_under(problem, Spanning::<I256>::new(problem))
     }
+}
+
+fn settle_under<T: Tests>(problem: &Problem, mut tests: T) -> Outcome {
+    let census = add_all(problem, &mut tests);
     // When all settles nobody asks who stands behind whom: the queues are never laid out.
     if !census.ranked.iter().any(|&key| tests.fails(key)) {
         let settled = Bitmap::all(problem.unit_count());
@@ -35,27 +62,37 @@ pub fn settle(problem: &Problem) -> Outcome {
         };
     }
     let mut run = Run::start(problem, tests, census);
-    while let Some(rank) = run.failing.lowest() {
-        run.step(run.ranked[rank as usize]);
-    }
+    run.exhaust();
     run.finish()
 }
 
-struct Run<'a> {
+/// Brings every unit into the set.
+pub(super) fn add_all<T: Tests>(problem: &Problem, tests: &mut T) -> Census {
+    let mut census = Census::new(problem.account_count());
+    for leg in problem.legs() {
+        tests.add(leg);
+        census.count(problem.key(leg.debtor));
+    }
+    tests.added();
+    census
+}
+
+/// A run under way.
+pub(super) struct Run<'a, T> {
     problem: &'a Problem,
-    tests: Floors,
-    queues: Queues,
+    pub(super) tests: T,
+    pub(super) queues: Queues,
     /// Keys in order of first debit.
     ranked: Vec<u32>,
     /// Ranks of the keys that fail and have a member in the set.
     failing: LowestSet,
     settled: Bitmap,
-    removals: Vec<Removal>,
+    pub(super) removals: Vec<Removal>,
     step: u32,
 }
 
-impl<'a> Run<'a> {
-    fn start(problem: &'a Problem, tests: Floors, census: Census) -> Self {
+impl<'a, T: Tests> Run<'a, T> {
+    pub(super) fn start(problem: &'a Problem, tests: T, census: Census) -> Self {
         let queues = census.queues(problem);
         let ranked = census.ranked;
         let mut failing = LowestSet::new(ranked.len());
@@ -74,6 +111,13 @@ impl<'a> Run<'a> {
             settled,
             removals: Vec::new(),
             step: 0,
+        }
+    }
+
+    /// Takes steps until no test fails.
+    pub(super) fn exhaust(&mut self) {
+        while let Some(rank) = self.failing.lowest() {
+            self.step(self.ranked[rank as usize]);
         }
     }
 
@@ -115,9 +159,10 @@ impl<'a> Run<'a> {
         let problem = self.problem;
         for leg in problem.unit(unit) {
             self.tests.remove(leg);
-            self.remove_behind(unit, leg.debtor);
-            self.retest(leg.debtor);
-            self.retest(leg.creditor);
+            let (debtor, creditor) = (problem.key(leg.debtor), problem.key(leg.creditor));
+            self.remove_behind(unit, debtor);
+            self.retest(debtor);
+            self.retest(creditor);
         }
     }
 
@@ -136,7 +181,7 @@ impl<'a> Run<'a> {
     }
 
     /// A key is tested only while it has a member in the set.
-    fn retest(&mut self, key: u32) {
+    pub(super) fn retest(&mut self, key: u32) {
         let Some(rank) = self.queues.rank(key) else {
             return;
         };

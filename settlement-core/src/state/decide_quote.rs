@@ -34,6 +34,7 @@ impl State {
         }
         let amounts = self.quote_amounts(terms)?;
         self.check_quote_accounts(terms, provider, taker)?;
+        self.check_open(&[terms.source_asset, terms.target_asset], terms.value_date)?;
         check_quote_times(terms, now)?;
         self.check_answers(terms, bic, taker, now)?;
         self.check_quote_limit(provider, terms.target_asset, amounts.target, now)?;
@@ -135,9 +136,6 @@ impl State {
 }
 
 pub(super) fn check_value_date(date: Date, now: Timestamp) -> Result<(), Refusal> {
-    if !fx::calendar::is_business_day(date.naive()) {
-        return Err(invalid("value_date", "is no business day"));
-    }
     if date < now.date() {
         return Err(invalid("value_date", "is in the past"));
     }

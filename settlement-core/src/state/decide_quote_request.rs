@@ -48,6 +48,10 @@ impl State {
         if !self.has_account(taker, request.source_asset) {
             return Err(not_found("caller", "has no account in the source asset"));
         }
+        self.check_open(
+            &[request.source_asset, request.target_asset],
+            request.value_date,
+        )?;
         check_value_date(request.value_date, now)?;
         if request.offers_until <= now {
             return Err(invalid("offers_until", "is not in the future"));
@@ -151,7 +155,10 @@ impl State {
         match quote.used_by {
             None => now < quote.terms.accept_until,
             Some(by) => match self.identities.standing(by) {
-                Standing::Queued | Standing::Unmatched | Standing::Member(_) => true,
+                Standing::Queued
+                | Standing::Unmatched
+                | Standing::Pending
+                | Standing::Member(_) => true,
                 Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => false,
             },
         }

@@ -4,8 +4,10 @@ use super::identities::EntryId;
 use crate::command::{QuoteRequest, QuoteTerms};
 use crate::ids::{Date, ParticipantId, Sequence, Timestamp};
 use crate::instruction::ShortText;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use fx::AssetCode;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A quote, with both its amounts in minor units.
 #[derive(Clone)]
@@ -25,13 +27,13 @@ type Name = (ParticipantId, ShortText);
 /// All quotes.
 #[derive(Clone, Default)]
 pub(crate) struct Quotes {
-    quotes: BTreeMap<Name, Quote>,
-    requests: BTreeMap<Name, QuoteRequest>,
+    quotes: Sorted<Name, Quote>,
+    requests: Sorted<Name, QuoteRequest>,
     /// The quotes that answer a request.
-    offers: BTreeMap<Name, Vec<Name>>,
-    limits: BTreeMap<(ParticipantId, AssetCode), i64>,
+    offers: Sorted<Name, Vec<Name>>,
+    limits: Sorted<(ParticipantId, AssetCode), i64>,
     /// Quotes that reserve, or did when it was last looked: see [`super::State::reserved`].
-    reserving: BTreeMap<(ParticipantId, AssetCode), BTreeSet<ShortText>>,
+    reserving: Sorted<(ParticipantId, AssetCode, ShortText)>,
 }
 
 impl Quotes {
@@ -42,13 +44,13 @@ impl Quotes {
     pub(crate) fn insert(&mut self, provider: ParticipantId, taker: ParticipantId, quote: Quote) {
         let (id, asset) = (quote.terms.quote_id, quote.terms.target_asset);
         if let Some(request) = quote.terms.quote_request {
-            let offers = self.offers.entry((taker, request)).or_default();
-            offers.push((provider, id));
+            let (key, name) = ((taker, request), (provider, id));
+            match self.offers.get_mut(&key) {
+                Some(offers) => offers.push(name),
+                None => _ = self.offers.insert(key, vec![name]),
+            }
         }
-        self.reserving
-            .entry((provider, asset))
-            .or_default()
-            .insert(id);
+        self.reserving.insert((provider, asset, id), ());
         self.quotes.insert((provider, id), quote);
     }
 
@@ -77,7 +79,7 @@ impl Quotes {
         id: ShortText,
     ) -> impl Iterator<Item = (ParticipantId, &Quote)> {
         let names = self.offers.get(&(taker, id)).into_iter().flatten();
-        names.map(|name| (name.0, &self.quotes[name]))
+        names.filter_map(|name| Some((name.0, self.quotes.get(name)?)))
     }
 
     pub(crate) fn limit(&self, provider: ParticipantId, asset: AssetCode) -> Option<i64> {
@@ -106,8 +108,11 @@ impl Quotes {
         provider: ParticipantId,
         asset: AssetCode,
     ) -> impl Iterator<Item = &Quote> {
-        let ids = self.reserving.get(&(provider, asset)).into_iter().flatten();
-        ids.map(move |id| &self.quotes[&(provider, *id)])
+        let from = self
+            .reserving
+            .iter_from(move |&(held, code, _)| (held, code) < (provider, asset));
+        let of = from.take_while(move |((held, code, _), ())| (*held, *code) == (provider, asset));
+        of.filter_map(move |((_, _, id), ())| self.quotes.get(&(provider, *id)))
     }
 
     /// A quote that will never reserve again is not looked at again.
@@ -117,9 +122,7 @@ impl Quotes {
         asset: AssetCode,
         id: ShortText,
     ) {
-        if let Some(ids) = self.reserving.get_mut(&(provider, asset)) {
-            ids.remove(&id);
-        }
+        self.reserving.remove(&(provider, asset, id));
     }
 
     /// Until when the instructions that consumed quotes of a value date are to settle.
@@ -134,5 +137,22 @@ impl Quotes {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ParticipantId, &Quote)> {
         self.quotes.iter().map(|(key, quote)| (key.0, quote))
+    }
+}
+
+impl Freeze for Quotes {
+    fn freeze(&mut self) {
+        let Self {
+            quotes,
+            requests,
+            offers,
+            limits,
+            reserving,
+        } = self;
+        quotes.freeze();
+        requests.freeze();
+        offers.freeze();
+        limits.freeze();
+        reserving.freeze();
     }
 }

@@ -141,9 +141,17 @@ fn order(unit: u32, step: u32, key: u32, behind: u32) -> Removal {
     }
 }
 
+/// The trace holds `actual` where `forced` must be.
+fn differs(entry: usize, forced: Removal, actual: Option<Removal>) -> CertificateError {
+    CertificateError::RemovalDiffers {
+        entry,
+        forced,
+        actual,
+    }
+}
+
 #[test]
 fn says_what_is_wrong_with_a_trace() {
-    use CertificateError as Error;
     let problem = small();
     let (certificate, settled) = certify(&problem);
     let good = [
@@ -153,133 +161,8 @@ fn says_what_is_wrong_with_a_trace() {
         test(3, 1, 3),
     ];
     assert_eq!(certificate.removals, good);
-    let [zero, one, two, three] = good;
-    let cases: [(&[Removal], Error); 16] = [
-        (&[], Error::StillFails { key: 0 }),
-        (&[zero, one, two], Error::StillFails { key: 3 }),
-        // Not the first failing key; a key that passes; one that does not exist; none fails any more.
-        (
-            &[three],
-            Error::NotFirstFailing {
-                entry: 0,
-                key: 3,
-                first: Some(0),
-            },
-        ),
-        (
-            &[test(4, 0, 4)],
-            Error::NotFirstFailing {
-                entry: 0,
-                key: 4,
-                first: Some(0),
-            },
-        ),
-        (
-            &[test(0, 0, 99)],
-            Error::NotFirstFailing {
-                entry: 0,
-                key: 99,
-                first: Some(0),
-            },
-        ),
-        (
-            &[zero, one, two, three, test(4, 2, 4)],
-            Error::NotFirstFailing {
-                entry: 4,
-                key: 4,
-                first: None,
-            },
-        ),
-        (
-            &[test(99, 0, 0)],
-            Error::NotLastMember {
-                entry: 0,
-                unit: 99,
-                key: 0,
-                last: Some(0),
-            },
-        ),
-        (
-            &[zero, order(2, 0, 1, 0)],
-            Error::NotLastMember {
-                entry: 1,
-                unit: 2,
-                key: 1,
-                last: Some(1),
-            },
-        ),
-        (
-            &[zero, one, one],
-            Error::NotLastMember {
-                entry: 2,
-                unit: 1,
-                key: 1,
-                last: None,
-            },
-        ),
-        // Someone is left behind: at the next step, at the end.
-        (
-            &[zero, one, three],
-            Error::LeftBehind {
-                unit: 2,
-                key: 2,
-                ahead: 1,
-            },
-        ),
-        (
-            &[zero],
-            Error::LeftBehind {
-                unit: 1,
-                key: 1,
-                ahead: 0,
-            },
-        ),
-        // Behind one that was not removed, one of another step, on a key which that one does not debit.
-        (
-            &[zero, one, two, order(4, 0, 4, 4)],
-            Error::NotBehind {
-                entry: 3,
-                unit: 4,
-                key: 4,
-                behind: 4,
-            },
-        ),
-        (
-            &[zero, one, two, order(3, 0, 3, 1)],
-            Error::NotBehind {
-                entry: 3,
-                unit: 3,
-                key: 3,
-                behind: 1,
-            },
-        ),
-        (
-            &[order(0, 0, 0, 1)],
-            Error::NotBehind {
-                entry: 0,
-                unit: 0,
-                key: 0,
-                behind: 1,
-            },
-        ),
-        (
-            &[zero, one, two, test(3, 0, 3)],
-            Error::StepMisnumbered {
-                entry: 3,
-                expected: 1,
-                actual: 0,
-            },
-        ),
-        (
-            &[zero, order(1, 1, 1, 0), two],
-            Error::StepMisnumbered {
-                entry: 1,
-                expected: 0,
-                actual: 1,
-            },
-        ),
-    ];
-    for (removals, error) in cases {
+    let [_, one, two, three] = good;
+    let check_trace = |removals: &[Removal], error| {
         let other = Certificate {
             removals: removals.to_vec(),
             ..certificate.clone()
@@ -289,7 +172,36 @@ fn says_what_is_wrong_with_a_trace() {
             Err(error),
             "{removals:?}"
         );
+    };
+    // `wrong` follows the first `known` good ones.
+    let check_wrong = |known: usize, wrong: Removal| {
+        let removals = [&good[..known], &[wrong]].concat();
+        check_trace(&removals, differs(known, good[known], Some(wrong)));
+    };
+    // It ends too soon: while a test fails, while somebody is left behind.
+    for known in 0..good.len() {
+        check_trace(&good[..known], differs(known, good[known], None));
     }
+    // Not the first failing key; a key that passes; keys and units that do not exist; none fails any more.
+    check_wrong(0, three);
+    check_wrong(0, test(4, 0, 4));
+    check_wrong(0, test(0, 0, 99));
+    check_wrong(0, test(99, 0, 0));
+    let entry = good.len();
+    let long = [&good[..], &[test(4, 2, 4)]].concat();
+    check_trace(&long, CertificateError::RemovalNotForced { entry });
+    // Not the key's last member; one that is gone already; somebody is left behind.
+    check_wrong(1, order(2, 0, 1, 0));
+    check_wrong(2, one);
+    check_wrong(2, three);
+    check_wrong(1, two);
+    // Behind itself, behind one of another step, on a key which that one does not debit.
+    check_wrong(3, order(4, 0, 4, 4));
+    check_wrong(3, order(3, 0, 3, 1));
+    check_wrong(0, order(0, 0, 0, 1));
+    // In another step.
+    check_wrong(3, test(3, 0, 3));
+    check_wrong(1, order(1, 1, 1, 0));
 }
 
 #[test]
@@ -305,12 +217,9 @@ fn a_trace_out_of_its_canonical_place_is_refused() {
     let mut swapped = certificate.clone();
     swapped.removals.swap(1, 2);
     assert_eq!(check(&problem, &certificate, &settled), Ok(()));
-    let left = CertificateError::LeftBehind {
-        unit: 1,
-        key: 1,
-        ahead: 0,
-    };
-    assert_eq!(check(&problem, &swapped, &settled), Err(left));
+    let (first, second) = (order(1, 0, 1, 0), order(2, 0, 2, 0));
+    let error = Err(differs(1, first, Some(second)));
+    assert_eq!(check(&problem, &swapped, &settled), error);
 }
 
 /// A forger would send the bitmap that fits the trace.
@@ -338,12 +247,7 @@ fn a_forged_trace_with_its_own_bitmap_is_refused() {
     check_forged(
         &ahead,
         &[test(1, 0, 0), order(0, 0, 0, 1)],
-        CertificateError::NotBehind {
-            entry: 1,
-            unit: 0,
-            key: 0,
-            behind: 1,
-        },
+        CertificateError::RemovalNotForced { entry: 1 },
     );
     // Unit 1 goes in step 0 behind unit 0, although its own test would remove it in step 1.
     let both = problem(
@@ -353,22 +257,14 @@ fn a_forged_trace_with_its_own_bitmap_is_refused() {
     check_forged(
         &both,
         &[test(0, 0, 0), test(1, 1, 1)],
-        CertificateError::LeftBehind {
-            unit: 1,
-            key: 1,
-            ahead: 0,
-        },
+        differs(1, order(1, 0, 1, 0), Some(test(1, 1, 1))),
     );
     // Nothing is to be removed at all.
     let fine = problem(&[9, 0], &[vec![leg(0, 1, 1)]]);
     check_forged(
         &fine,
         &[test(0, 0, 0)],
-        CertificateError::NotFirstFailing {
-            entry: 0,
-            key: 0,
-            first: None,
-        },
+        CertificateError::RemovalNotForced { entry: 0 },
     );
 }
 
@@ -399,7 +295,7 @@ fn change(removals: &mut Vec<Removal>, problem: &Problem, random: &mut Random) {
     let count = removals.len() as u64;
     let (units, keys) = (
         u64::from(problem.unit_count()),
-        u64::from(problem.key_count()),
+        u64::from(problem.account_count()),
     );
     if units == 0 {
         return;
@@ -450,33 +346,52 @@ fn bytes_are_stable() {
     assert_eq!(problem.hash(), input_hash_by_hand(&problem));
     assert_eq!(
         hex(&problem.hash()),
-        "ee1909ac74e57eb66087829fb944d79922520d3254491cfe839c8e95eb1dc81d"
+        "f76387fc80d1f7c5f24d7bd09daf4fdf05d39d054530b229bcd0db956d1e51b3"
     );
     assert_eq!(
         hex(&certificate.hash()),
-        "6e27086d37a443480eb952d61a95e4f5cd38dd163faa564e62611883e1debab7"
+        "ec1e2e7aacfd22cc2ed902a6d56c5c81351bad896ffa2d385668b755d9bc1795"
     );
 }
 
 /// The documented layout, written out naively.
 fn input_hash_by_hand(problem: &Problem) -> [u8; 32] {
-    let mut bytes = b"valuta-run-in-v1".to_vec();
-    let leg_count = problem.legs().len() as u32;
-    for count in [problem.key_count(), problem.unit_count(), leg_count] {
-        bytes.extend(count.to_le_bytes());
+    let mut bytes = b"valuta-run-in-v2".to_vec();
+    let counts = [
+        problem.balances().len(),
+        problem.assets().len(),
+        problem.spans().len(),
+        problem.caps().len(),
+        problem.unit_count() as usize,
+        problem.legs().len(),
+    ];
+    for count in counts {
+        bytes.extend((count as u32).to_le_bytes());
     }
-    bytes.extend(
-        problem
-            .balances()
-            .iter()
-            .flat_map(|balance| balance.to_le_bytes()),
-    );
-    bytes.extend(
-        problem
-            .floors()
-            .iter()
-            .flat_map(|floor| floor.to_le_bytes()),
-    );
+    bytes.push(problem.base_decimals());
+    for amount in problem.balances().iter().chain(problem.floors()) {
+        bytes.extend(amount.to_le_bytes());
+    }
+    for asset in problem.assets() {
+        bytes.extend(asset.rate.scaled().to_le_bytes());
+        bytes.extend(asset.haircut.to_le_bytes());
+        bytes.push(asset.decimals);
+    }
+    for span in problem.spans() {
+        bytes.extend((span.accounts.len() as u32).to_le_bytes());
+        bytes.push(u8::from(span.aggregate_short_max.is_some()));
+        bytes.extend(span.aggregate_short_max.unwrap_or(0).to_le_bytes());
+        bytes.push(u8::from(span.account_value));
+        for (account, asset) in &span.accounts {
+            bytes.extend(account.to_le_bytes());
+            bytes.extend(asset.to_le_bytes());
+        }
+    }
+    for cap in problem.caps() {
+        bytes.extend(cap.debtor.to_le_bytes());
+        bytes.extend(cap.creditor.to_le_bytes());
+        bytes.extend(cap.amount.to_le_bytes());
+    }
     let mut end = 0;
     for (_, legs) in problem.units() {
         end += legs.len() as u32;

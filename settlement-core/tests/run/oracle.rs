@@ -1,12 +1,26 @@
 //! The linear run against the definition and against all subsets.
 
+use crate::mixes::{MIXES, Mix, random_parts};
+use crate::naive::{Naive, Set};
 use crate::support::*;
+use settlement_core::certificate::{Certificate, check as check_certificate};
 use settlement_core::run::{Cause, Outcome, Problem, ProblemError, Removal, settle};
 
-fn settled(problem: &Problem, outcome: &Outcome) -> Vec<bool> {
-    (0..problem.unit_count())
-        .map(|unit| outcome.settled.get(unit))
-        .collect()
+fn settled(outcome: &Outcome) -> Set {
+    outcome.settled.iter_set().map(|unit| 1 << unit).sum()
+}
+
+/// The run's outcome is the naive run's, entry by entry, and its certificate holds.
+fn check_definition(problem: &Problem, name: &str) -> Outcome {
+    let (outcome, naive) = (settle(problem), Naive::new(problem));
+    let (set, removals) = naive.settle();
+    assert_eq!(settled(&outcome), set, "{name}");
+    assert_eq!(outcome.removals, removals, "{name}");
+    assert_eq!(outcome.closing, naive.closing(set), "{name}");
+    let certificate = Certificate::new(problem, removals);
+    let verdict = check_certificate(problem, &certificate, &outcome.settled);
+    assert_eq!(verdict, Ok(()), "{name}");
+    outcome
 }
 
 #[test]
@@ -16,14 +30,14 @@ fn agrees_with_the_definition() {
         let mut random = Random(seed);
         let shape = random_shape(&mut random, 30);
         let problem = random_problem(&mut random, shape);
-        let outcome = settle(&problem);
-        let (set, steps) = settle_naively(&problem);
-        assert_eq!(settled(&problem, &outcome), set, "seed {seed}");
-        assert_eq!(steps_of(&outcome.removals), steps, "seed {seed}");
-        assert_eq!(outcome.closing, closing(&problem, &set), "seed {seed}");
+        let outcome = check_definition(&problem, &format!("seed {seed}"));
         all += u32::from(outcome.removals.is_empty());
         none += u32::from(outcome.settled.set_count() == 0);
-        cascades += u32::from(steps.iter().any(|step| step.removed.len() > 3));
+        let orders = outcome
+            .removals
+            .iter()
+            .filter(|removal| matches!(removal.cause, Cause::Order { .. }));
+        cascades += u32::from(orders.count() > 3);
     }
     // A generator that makes only easy problems would prove nothing.
     assert!(
@@ -32,19 +46,43 @@ fn agrees_with_the_definition() {
     );
 }
 
-#[test]
-fn agrees_with_all_subsets() {
-    for seed in seeds(6_000) {
-        let mut random = Random(seed ^ 0xb5);
-        let shape = random_shape(&mut random, if seed % 10 == 0 { 12 } else { 8 });
-        let problem = random_problem(&mut random, shape);
-        let outcome = settle(&problem);
-        assert_eq!(
-            settled(&problem, &outcome),
-            settle_by_brute_force(&problem),
-            "seed {seed}"
-        );
+/// Cases of every mix: 100,000 in all, or so many of each mix on a long run.
+const MIXED_CASES: u64 = 100_000;
+
+/// Every mix of one half against all subsets, the definition and the checker.
+fn check_mixes(half: u64) {
+    let cases = if is_long() {
+        MIXED_CASES
+    } else {
+        MIXED_CASES.div_ceil(MIXES)
+    };
+    for number in (0..MIXES).filter(|number| number % 2 == half) {
+        let mix = Mix::numbered(number);
+        let (mut all, mut some) = (0, 0);
+        for case in 0..cases {
+            let mut random = Random(number << 32 | case);
+            let units_max = [5, 7, 7, 8, 10][random.below(5) as usize];
+            let problem = random_parts(&mut random, mix, units_max).build();
+            let outcome = check_definition(&problem, &format!("{mix:?} case {case}"));
+            let brute = Naive::new(&problem).settle_by_brute_force();
+            assert_eq!(settled(&outcome), brute, "{mix:?} case {case}");
+            all += u64::from(outcome.removals.is_empty());
+            some += u64::from(!outcome.removals.is_empty() && brute != 0);
+        }
+        let is_tested = mix.floors || mix.aggregate_shorts || mix.account_values || mix.caps;
+        assert!(all > cases / 20, "{mix:?}: {all}");
+        assert!(!is_tested || some > cases / 50, "{mix:?}: {some}");
     }
+}
+
+#[test]
+fn every_mix_without_floors_agrees_with_all_subsets() {
+    check_mixes(0);
+}
+
+#[test]
+fn every_mix_with_floors_agrees_with_all_subsets() {
+    check_mixes(1);
 }
 
 #[test]
@@ -191,26 +229,26 @@ fn refuses_what_is_not_a_problem() {
     refuse(&[], ProblemError::LegsMissing { unit: 1 });
     refuse(
         &[leg(0, 1, 1), leg(2, 1, 1)],
-        ProblemError::KeyUnknown {
+        ProblemError::AccountUnknown {
             unit: 1,
             leg: 1,
-            key: 2,
+            account: 2,
         },
     );
     refuse(
         &[leg(0, 2, 0)],
-        ProblemError::KeyUnknown {
+        ProblemError::AccountUnknown {
             unit: 1,
             leg: 0,
-            key: 2,
+            account: 2,
         },
     );
     refuse(
         &[leg(1, 1, 1)],
-        ProblemError::KeysMustBeDifferent {
+        ProblemError::AccountsMustBeDifferent {
             unit: 1,
             leg: 0,
-            key: 1,
+            account: 1,
         },
     );
     for amount in [0, -1, i64::MIN] {

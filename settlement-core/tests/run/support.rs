@@ -1,13 +1,20 @@
-//! Random problems by seed, and two slow ways to the same answer.
+//! Random problems by seed.
 
-use settlement_core::run::{Cause, Leg, Problem};
+use settlement_core::run::{Leg, Problem};
 
 /// How many times the seeds of a test, if `VALUTA_LONG=1` asks for a long run.
 const LONG_FACTOR: u64 = 50;
 
 pub fn seeds(count: u64) -> std::ops::Range<u64> {
-    let long = std::env::var("VALUTA_LONG").is_ok_and(|value| value == "1");
-    0..if long { count * LONG_FACTOR } else { count }
+    0..if is_long() {
+        count * LONG_FACTOR
+    } else {
+        count
+    }
+}
+
+pub fn is_long() -> bool {
+    std::env::var("VALUTA_LONG").is_ok_and(|value| value == "1")
 }
 
 pub fn leg(debtor: u32, creditor: u32, amount: i64) -> Leg {
@@ -111,134 +118,4 @@ fn random_leg(random: &mut Random, shape: Shape) -> Leg {
 
 pub fn debits(problem: &Problem, unit: u32, key: u32) -> bool {
     problem.unit(unit).iter().any(|leg| leg.debtor == key)
-}
-
-/// What each key holds if exactly the units of `set` settle.
-pub fn closing(problem: &Problem, set: &[bool]) -> Vec<i128> {
-    let mut closing: Vec<i128> = problem.balances().iter().map(|&b| i128::from(b)).collect();
-    for (_, legs) in problem.units().filter(|&(unit, _)| set[unit as usize]) {
-        for leg in legs {
-            closing[leg.debtor as usize] -= i128::from(leg.amount);
-            closing[leg.creditor as usize] += i128::from(leg.amount);
-        }
-    }
-    closing
-}
-
-fn members(problem: &Problem, key: u32) -> impl DoubleEndedIterator<Item = u32> {
-    (0..problem.unit_count()).filter(move |&unit| debits(problem, unit, key))
-}
-
-/// Whether every key with a member in the set ends at or above its floor.
-pub fn is_feasible(problem: &Problem, set: &[bool]) -> bool {
-    let closing = closing(problem, set);
-    (0..problem.key_count()).all(|key| {
-        let tested = members(problem, key).any(|unit| set[unit as usize]);
-        !tested || closing[key as usize] >= i128::from(problem.floors()[key as usize])
-    })
-}
-
-/// Whether every key's members in the set are a prefix of its queue.
-pub fn keeps_order(problem: &Problem, set: &[bool]) -> bool {
-    (0..problem.key_count()).all(|key| {
-        let inside: Vec<bool> = members(problem, key)
-            .map(|unit| set[unit as usize])
-            .collect();
-        inside.is_sorted_by(|ahead, behind| ahead >= behind)
-    })
-}
-
-/// One step as the definition has it: the failing key, its last member, and all who leave with it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NaiveStep {
-    pub key: u32,
-    pub unit: u32,
-    pub removed: Vec<u32>,
-}
-
-/// The definition, word for word; cubic.
-pub fn settle_naively(problem: &Problem) -> (Vec<bool>, Vec<NaiveStep>) {
-    let mut set = vec![true; problem.unit_count() as usize];
-    let mut steps = Vec::new();
-    while let Some(key) = first_failing(problem, &set) {
-        let unit = members(problem, key)
-            .rev()
-            .find(|&unit| set[unit as usize])
-            .unwrap();
-        let before = set.clone();
-        set[unit as usize] = false;
-        while let Some(behind) = behind_a_removed_one(problem, &set) {
-            set[behind as usize] = false;
-        }
-        let left = |unit: &u32| before[*unit as usize] && !set[*unit as usize];
-        let removed = (0..problem.unit_count()).filter(left).collect();
-        steps.push(NaiveStep { key, unit, removed });
-    }
-    (set, steps)
-}
-
-fn first_failing(problem: &Problem, set: &[bool]) -> Option<u32> {
-    let closing = closing(problem, set);
-    let debtors = problem.legs().iter().map(|leg| leg.debtor);
-    let fails = |&key: &u32| {
-        let tested = members(problem, key).any(|unit| set[unit as usize]);
-        tested && closing[key as usize] < i128::from(problem.floors()[key as usize])
-    };
-    let mut debtors = debtors;
-    debtors.find(fails)
-}
-
-fn behind_a_removed_one(problem: &Problem, set: &[bool]) -> Option<u32> {
-    let shares = |ahead: u32, unit: u32| {
-        problem
-            .unit(ahead)
-            .iter()
-            .any(|leg| debits(problem, unit, leg.debtor))
-    };
-    (0..problem.unit_count())
-        .filter(|&unit| set[unit as usize])
-        .find(|&unit| (0..unit).any(|ahead| !set[ahead as usize] && shares(ahead, unit)))
-}
-
-/// Every subset: the feasible, order-keeping one that holds all the others.
-pub fn settle_by_brute_force(problem: &Problem) -> Vec<bool> {
-    let unit_count = problem.unit_count();
-    let subset = |bits: u32| -> Vec<bool> { (0..unit_count).map(|i| bits >> i & 1 == 1).collect() };
-    let good: Vec<u32> = (0..1_u32 << unit_count)
-        .filter(|&bits| keeps_order(problem, &subset(bits)) && is_feasible(problem, &subset(bits)))
-        .collect();
-    let largest = good
-        .iter()
-        .copied()
-        .max_by_key(|bits| bits.count_ones())
-        .unwrap();
-    assert!(
-        good.iter().all(|bits| bits & !largest == 0),
-        "one holds all the others"
-    );
-    subset(largest)
-}
-
-/// The steps that a trace tells, in the naive run's form.
-pub fn steps_of(removals: &[settlement_core::run::Removal]) -> Vec<NaiveStep> {
-    let mut steps: Vec<NaiveStep> = Vec::new();
-    for removal in removals {
-        if let Cause::Test { key } = removal.cause {
-            steps.push(NaiveStep {
-                key,
-                unit: removal.unit,
-                removed: Vec::new(),
-            });
-        }
-        assert_eq!(
-            removal.step as usize + 1,
-            steps.len(),
-            "steps are numbered from 0"
-        );
-        steps.last_mut().unwrap().removed.push(removal.unit);
-    }
-    steps
-        .iter_mut()
-        .for_each(|step| step.removed.sort_unstable());
-    steps
 }

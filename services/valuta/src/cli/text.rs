@@ -30,6 +30,20 @@ pub fn time(time: Option<&Timestamp>) -> String {
         .unwrap_or_default()
 }
 
+/// Reads bytes as pairs of hexadecimal digits.
+///
+/// # Errors
+/// What is expected instead.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pair = |pair: &[u8]| match *pair {
+        [high, low] => u8::try_from(digit(high)? * 16 + digit(low)?).ok(),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(pair).collect();
+    bytes.ok_or_else(|| format!("{text:?} is not pairs of hexadecimal digits"))
+}
+
 /// An enum's value as its short name: `KIND_TRADE_SIDE` as `trade_side`; empty if unspecified.
 fn short(full: &str, prefix: &str) -> String {
     match full.strip_prefix(prefix).unwrap_or(full) {
@@ -89,6 +103,8 @@ shown! {
     quote_state QuoteState "QUOTE_STATE_",
     participant_state ParticipantState "PARTICIPANT_STATE_",
     account_state AccountState "ACCOUNT_STATE_",
+    cut_off_purpose CutOffPurpose "CUT_OFF_PURPOSE_",
+    day_kind DayKind "DAY_KIND_",
 }
 
 parsed! {

@@ -104,7 +104,7 @@ fn refuses_quotes_that_cannot_be() {
         ),
         (
             with(&|terms| terms.value_date.0 += 1),
-            "value_date: is no business day",
+            "value_date: is no business day of JPY (weekend)",
         ),
         (
             with(&|terms| terms.value_date.0 -= 1),
