@@ -14,3 +14,4 @@ mod netting;
 mod oracle;
 mod pvp;
 mod support;
+mod wide;
