@@ -11,10 +11,11 @@
 //!
 //! `D` does not depend on the amount, so the residuals of one quote add up as whole numbers.
 
-use ethnum::U256;
+use ethnum::{I256, U256};
 use minicbor::{Decode, Encode};
 
 use crate::amount::{DECIMALS_MAX, MINOR_UNITS_MAX};
+use crate::fraction::Fraction;
 use crate::rate::Rate;
 use crate::rounding::{self, Rounding};
 
@@ -86,6 +87,35 @@ pub fn convert(
         residual_numerator: remainder - given,
         residual_denominator,
     })
+}
+
+/// What a target amount leaves of a source at an exact rate, `source x rate - target`, in units (not minor
+/// units) of the target asset. For every method: a conversion by the regulation has one too.
+///
+/// # Errors
+/// In the order of [`ConvertError`]; the amounts must be within 0 and [`MINOR_UNITS_MAX`].
+pub fn residual(
+    (source_minor, source_decimals): (i64, u8),
+    rate: &Rate,
+    (target_minor, target_decimals): (i64, u8),
+) -> Result<Fraction, ConvertError> {
+    if source_decimals > DECIMALS_MAX || target_decimals > DECIMALS_MAX {
+        return Err(ConvertError::TooManyDecimals);
+    }
+    if !(0..=MINOR_UNITS_MAX).contains(&source_minor) {
+        return Err(ConvertError::SourceOutOfRange);
+    }
+    if !(0..=MINOR_UNITS_MAX).contains(&target_minor) {
+        return Err(ConvertError::TargetTooLarge);
+    }
+    let power = |decimals: u8| I256::from(10_i64.pow(u32::from(decimals)));
+    let (source_unit, target_unit) = (power(source_decimals), power(target_decimals));
+    let (above, below) = (I256::from(rate.numerator()), I256::from(rate.denominator()));
+    // At most 2^60 x 2^127 x 2^27 each, so the difference has fewer than 216 bits.
+    let exact = I256::from(source_minor) * above * target_unit;
+    let whole = I256::from(target_minor) * below * source_unit;
+    let fraction = Fraction::new(exact - whole, below * source_unit * target_unit);
+    Ok(fraction.expect("both parts have fewer than 216 bits"))
 }
 
 /// `N` and `D` of the module's table; each below `2^127 x 10^8`.

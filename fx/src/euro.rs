@@ -4,7 +4,9 @@
 //! and is neither rounded, truncated nor inverted into a rate of its own; between two currencies the
 //! amount goes through the euro, and that intermediate amount is rounded to not less than three
 //! decimals; the result is rounded to the nearest minor unit, a half up. A named method beside
-//! [`convert`]: it rounds twice, so there is no single residual.
+//! [`convert`]: it rounds twice, so [`crate::residual`] against the exact rate may exceed half a unit.
+
+use rust_decimal::Decimal;
 
 use crate::amount::DecimalText;
 use crate::conversion::{ConvertError, convert};
@@ -19,7 +21,10 @@ pub const EURO_DECIMALS_MIN: u8 = 3;
 
 /// One euro in a national currency, with six significant figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EuroRate(Rate);
+pub struct EuroRate {
+    rate: Rate,
+    text: DecimalText,
+}
 
 /// Why the regulation's method does not apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +43,22 @@ pub enum EuroError {
     Convert(#[from] ConvertError),
 }
 
+/// One side of a conversion by the regulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EuroLeg {
+    /// The euro itself.
+    Euro,
+    /// One euro in the side's currency: irrevocable ([`EuroRate::rate`]), or as published for a currency
+    /// that the euro has not replaced, for which the regulation sets no number of figures.
+    Currency(Rate),
+}
+
 /// An amount converted through the euro.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EuroConversion {
-    /// The intermediate amount, in euro with the decimals that were asked for.
-    pub euro: i64,
+    /// The intermediate amount, in euro with the decimals that were asked for; `None` if one side is the
+    /// euro, so that nothing stands between them.
+    pub euro: Option<i64>,
     /// The converted amount in minor units of the target.
     pub target: i64,
 }
@@ -53,56 +69,59 @@ impl EuroRate {
     /// # Errors
     /// In the order of [`EuroError`].
     pub fn parse(text: &str) -> Result<Self, EuroError> {
-        let rate = Rate::parse(text)?;
-        let mantissa = DecimalText::parse(text.as_bytes())
-            .map_err(RateError::from)?
-            .mantissa;
-        if mantissa.unsigned_abs().ilog10() + 1 != EURO_RATE_FIGURES {
+        let text = Rate::check_quoted(text)?;
+        if text.mantissa.unsigned_abs().ilog10() + 1 != EURO_RATE_FIGURES {
             return Err(EuroError::Figures);
         }
-        Ok(Self(rate))
+        let rate = Rate::from_decimal_text(text)?;
+        Ok(Self { rate, text })
     }
 
     /// The rate, `EUR/currency`.
     #[must_use]
     pub const fn rate(&self) -> Rate {
-        self.0
+        self.rate
+    }
+
+    /// The rate as it was written, with its six figures.
+    #[must_use]
+    pub fn decimal(&self) -> Decimal {
+        Decimal::new(self.text.mantissa, self.text.scale.into())
     }
 }
 
-/// Converts a national amount into another through the euro, rounding twice, half up.
+/// Converts an amount by the regulation, rounding half up: the intermediate amount, and the result.
 ///
 /// # Errors
 /// In the order of [`EuroError`].
 pub fn convert_through_euro(
-    (source_minor, source_decimals): (i64, u8),
-    source_rate: &EuroRate,
+    source: (i64, u8),
+    source_leg: EuroLeg,
     euro_decimals: u8,
-    target_rate: &EuroRate,
+    target_leg: EuroLeg,
     target_decimals: u8,
 ) -> Result<EuroConversion, EuroError> {
     if euro_decimals < EURO_DECIMALS_MIN {
         return Err(EuroError::TooFewEuroDecimals);
     }
-    // Dividing by the rate exactly is what the ban on inverse rates asks for.
-    let to_euro = source_rate.0.inverse();
-    let rounding = Rounding::HalfUp;
-    let euro = convert(
-        source_minor,
-        source_decimals,
-        &to_euro,
-        euro_decimals,
-        rounding,
-    )?
-    .target;
-    let target = convert(
-        euro,
-        euro_decimals,
-        &target_rate.0,
-        target_decimals,
-        rounding,
-    )?
-    .target;
+    let half_up = |(minor, decimals), rate: &Rate, to| {
+        convert(minor, decimals, rate, to, Rounding::HalfUp).map(|converted| converted.target)
+    };
+    let (euro, target) = match (source_leg, target_leg) {
+        (EuroLeg::Euro, EuroLeg::Euro) => (None, half_up(source, &Rate::ONE, target_decimals)?),
+        (EuroLeg::Euro, EuroLeg::Currency(rate)) => {
+            (None, half_up(source, &rate, target_decimals)?)
+        }
+        // Dividing by the rate exactly is what the ban on inverse rates asks for.
+        (EuroLeg::Currency(rate), EuroLeg::Euro) => {
+            (None, half_up(source, &rate.inverse(), target_decimals)?)
+        }
+        (EuroLeg::Currency(from), EuroLeg::Currency(to)) => {
+            let euro = half_up(source, &from.inverse(), euro_decimals)?;
+            let target = half_up((euro, euro_decimals), &to, target_decimals)?;
+            (Some(euro), target)
+        }
+    };
     Ok(EuroConversion { euro, target })
 }
 
@@ -148,9 +167,13 @@ mod tests {
         to_decimals: u8,
         expected: (i64, i64),
     ) {
-        let found =
-            convert_through_euro(source, &rate(from), euro_decimals, &rate(to), to_decimals);
+        let leg = |text: &str| match text {
+            "" => EuroLeg::Euro,
+            text => EuroLeg::Currency(rate(text).rate()),
+        };
+        let found = convert_through_euro(source, leg(from), euro_decimals, leg(to), to_decimals);
         let (euro, target) = expected;
+        let euro = (!from.is_empty() && !to.is_empty()).then_some(euro);
         assert_eq!(
             found,
             Ok(EuroConversion { euro, target }),
@@ -180,8 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn with_the_euro_on_one_side_it_rounds_once() {
+        check((10_000, 2), "1.95583", 3, "", 2, (0, 5_113));
+        check((10_000, 2), "", 3, "1.95583", 2, (0, 19_558));
+        // 0.125 up
+        check((1, 2), "", 3, "12.5000", 2, (0, 13));
+        check((10_000, 2), "", 3, "", 2, (0, 10_000));
+    }
+
+    #[test]
     fn refuses_what_the_regulation_does() {
-        let (mark, franc) = (rate("1.95583"), rate("6.55957"));
+        let leg = |text| EuroLeg::Currency(rate(text).rate());
+        let (mark, franc) = (leg("1.95583"), leg("6.55957"));
         for (source, euro_decimals, expected) in [
             ((1, 2), 2, EuroError::TooFewEuroDecimals),
             ((1, 2), 9, EuroError::Convert(ConvertError::TooManyDecimals)),
@@ -191,7 +224,7 @@ mod tests {
                 EuroError::Convert(ConvertError::SourceOutOfRange),
             ),
         ] {
-            let found = convert_through_euro(source, &mark, euro_decimals, &franc, 2);
+            let found = convert_through_euro(source, mark, euro_decimals, franc, 2);
             assert_eq!(found, Err(expected), "{source:?}");
         }
     }

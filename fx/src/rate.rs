@@ -7,13 +7,14 @@ use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 
-use ethnum::U256;
+use ethnum::{I256, U256};
 use minicbor::decode::{self, Decoder};
 use minicbor::encode::{self, Encoder, Write};
 use minicbor::{Decode, Encode};
 use rust_decimal::Decimal;
 
 use crate::amount::{AmountTextError, DecimalText};
+use crate::fraction::Fraction;
 
 /// First mantissa that a quoted rate may not have.
 pub const QUOTED_MANTISSA_END: i128 = 1_000_000_000_000_000_000;
@@ -68,9 +69,27 @@ impl Rate {
     /// # Errors
     /// In the order of [`RateError`].
     pub fn parse(text: &str) -> Result<Self, RateError> {
+        Self::from_decimal_text(DecimalText::parse(text.as_bytes())?)
+    }
+
+    /// Reads a quoted rate without making the fraction: for tables of rates of which few are used.
+    ///
+    /// # Errors
+    /// In the order of [`RateError`].
+    pub fn check_quoted(text: &str) -> Result<DecimalText, RateError> {
         let text = DecimalText::parse(text.as_bytes())?;
-        let sign = if text.negative { -1 } else { 1 };
-        Self::from_quoted(sign * i128::from(text.mantissa), u32::from(text.scale))
+        let (mantissa, scale) = signed(text);
+        check_bounds(mantissa, scale)?;
+        Ok(text)
+    }
+
+    /// A quoted rate from a decimal's text, under the same bounds as [`Rate::parse`].
+    ///
+    /// # Errors
+    /// In the order of [`RateError`].
+    pub fn from_decimal_text(text: DecimalText) -> Result<Self, RateError> {
+        let (mantissa, scale) = signed(text);
+        Self::from_quoted(mantissa, scale)
     }
 
     /// A quoted rate from a decimal, under the same bounds as [`Rate::parse`].
@@ -82,20 +101,18 @@ impl Rate {
     }
 
     fn from_quoted(mantissa: i128, scale: u32) -> Result<Self, RateError> {
-        if mantissa <= 0 {
-            return Err(RateError::NotPositive);
-        }
-        if scale > QUOTED_DECIMALS_MAX {
-            return Err(RateError::TooManyDecimals);
-        }
-        if mantissa >= QUOTED_MANTISSA_END {
-            return Err(RateError::TooManyDigits);
-        }
-        let denominator = 10_i128.pow(scale);
-        if mantissa * QUOTED_INVERSE_MAX < denominator {
-            return Err(RateError::TooSmall);
-        }
-        Self::from_fraction(mantissa, denominator)
+        check_bounds(mantissa, scale)?;
+        Self::from_fraction(mantissa, 10_i128.pow(scale))
+    }
+
+    /// For people: half-even to at most so many significant digits, without trailing zeros.
+    #[must_use]
+    pub fn to_text(&self, significant_digits: usize) -> String {
+        let (numerator, denominator) = (I256::from(self.numerator), I256::from(self.denominator));
+        let fraction = Fraction::new(numerator, denominator);
+        fraction
+            .expect("two 128-bit integers fit")
+            .to_text(significant_digits)
     }
 
     /// Any positive fraction, brought to lowest terms.
@@ -174,6 +191,27 @@ impl Rate {
         let narrow = |part: U256| i128::try_from(part / divisor).map_err(|_| RateError::Overflow);
         Self::from_fraction(narrow(numerator)?, narrow(denominator)?)
     }
+}
+
+fn signed(text: DecimalText) -> (i128, u32) {
+    let sign = if text.negative { -1 } else { 1 };
+    (sign * i128::from(text.mantissa), u32::from(text.scale))
+}
+
+fn check_bounds(mantissa: i128, scale: u32) -> Result<(), RateError> {
+    if mantissa <= 0 {
+        return Err(RateError::NotPositive);
+    }
+    if scale > QUOTED_DECIMALS_MAX {
+        return Err(RateError::TooManyDecimals);
+    }
+    if mantissa >= QUOTED_MANTISSA_END {
+        return Err(RateError::TooManyDigits);
+    }
+    if mantissa * QUOTED_INVERSE_MAX < 10_i128.pow(scale) {
+        return Err(RateError::TooSmall);
+    }
+    Ok(())
 }
 
 fn wide(positive: i128) -> U256 {

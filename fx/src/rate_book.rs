@@ -5,11 +5,12 @@
 //! | `A/B` bid           | `A/B`     | its bid                                          |
 //! | `A/B` bid           | `B/A`     | one over its ask                                 |
 //! | `A/B` bid through P | neither   | `A/P` bid times `P/B` bid, each held or inverted |
+//! | `A/B` at any length | a chain   | the product along the shortest chain of pairs    |
 //! | `A/A`               | -         | 1                                                |
 //!
 //! The mid of an inverse is the inverse of the mid, so values there and back are the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::asset::AssetCode;
 use crate::pair::Pair;
@@ -45,6 +46,48 @@ pub enum RateBookError {
         /// What is wrong with it.
         error: RateError,
     },
+}
+
+/// A price that was found along a chain of pairs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cross {
+    /// The product along the chain, exactly.
+    pub rate: Rate,
+    /// The assets of the chain, the base first: two for a pair that is held, three through one pivot.
+    pub chain: Vec<AssetCode>,
+}
+
+/// The shortest chain from one asset to another along pairs, in either order of each; of several the first
+/// by its assets' codes. `None` if there is none.
+#[must_use]
+pub fn shortest_chain(
+    pairs: impl IntoIterator<Item = Pair>,
+    from: AssetCode,
+    to: AssetCode,
+) -> Option<Vec<AssetCode>> {
+    let mut neighbours: BTreeMap<AssetCode, BTreeSet<AssetCode>> = BTreeMap::new();
+    for Pair { base, quote } in pairs {
+        neighbours.entry(base).or_default().insert(quote);
+        neighbours.entry(quote).or_default().insert(base);
+    }
+    // Breadth first, neighbours by code: chains of each length come in the order of their codes.
+    let (mut reached, mut chains) = (BTreeSet::from([from]), vec![vec![from]]);
+    while !chains.is_empty() {
+        if let Some(found) = chains.iter().find(|chain| chain.last() == Some(&to)) {
+            return Some(found.clone());
+        }
+        let mut longer = Vec::new();
+        for chain in &chains {
+            let next = chain.last().and_then(|last| neighbours.get(last));
+            for code in next.into_iter().flatten() {
+                if reached.insert(*code) {
+                    longer.push(chain.iter().copied().chain([*code]).collect());
+                }
+            }
+        }
+        chains = longer;
+    }
+    None
 }
 
 /// Quoted rates by pair: the last of each.
@@ -143,6 +186,28 @@ impl RateBook {
             .cross(&from_pivot)
             .map_err(|error| RateBookError::Cross { pair, error })
     }
+
+    /// A price of any pair along the shortest chain of held pairs ([`shortest_chain`]), exactly.
+    ///
+    /// # Errors
+    /// [`RateBookError::Missing`] if no chain joins the two, [`RateBookError::Cross`] if the product does
+    /// not fit.
+    pub fn cross(&self, pair: Pair, price: Price) -> Result<Cross, RateBookError> {
+        let chain = shortest_chain(self.quotes.keys().copied(), pair.base, pair.quote)
+            .ok_or(RateBookError::Missing { pair })?;
+        let legs = chain.windows(2).map(|leg| Pair {
+            base: leg[0],
+            quote: leg[1],
+        });
+        let mut rate = Rate::ONE;
+        for leg in legs {
+            let held = self.rate(leg, price).expect("the chain is of held pairs");
+            rate = rate
+                .cross(&held)
+                .map_err(|error| RateBookError::Cross { pair, error })?;
+        }
+        Ok(Cross { rate, chain })
+    }
 }
 
 #[cfg(test)]
@@ -201,6 +266,38 @@ mod tests {
         };
         assert_eq!(book.rate_through(same, pivot, Price::Ask), Ok(Rate::ONE));
         assert_eq!(book.rate(pair("USD/JPY"), Price::Mid), None);
+    }
+
+    #[test]
+    fn finds_the_shortest_chain() {
+        let mut book = book();
+        for rate in [
+            quote("USD/CHF", "0.8", "0.8", 5),
+            quote("GBP/CHF", "1.1", "1.1", 5),
+            quote("NOK/SEK", "1", "1", 5),
+        ] {
+            book.insert(rate).unwrap();
+        }
+        for (of, expected) in [
+            ("USD/EUR", "USD EUR: 100/117"),
+            ("JPY/USD", "JPY EUR USD: 117/18650"),
+            ("JPY/GBP", "JPY EUR USD CHF GBP: 468/102575"),
+            ("USD/NOK", "there is no rate of USD/NOK"),
+            ("USD/XXX", "there is no rate of USD/XXX"),
+        ] {
+            let found = match book.cross(pair(of), Price::Mid) {
+                Ok(Cross { rate, chain }) => {
+                    let chain: Vec<_> = chain.iter().map(AssetCode::to_string).collect();
+                    format!("{}: {rate}", chain.join(" "))
+                }
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(found, expected, "{of}");
+        }
+        // Two pivots are as near: the first by its code.
+        book.insert(quote("CHF/JPY", "150", "150", 5)).unwrap();
+        let chain = book.cross(pair("USD/JPY"), Price::Bid).unwrap().chain;
+        assert_eq!(chain[1], pair("CHF/JPY").base);
     }
 
     #[test]

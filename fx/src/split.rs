@@ -34,7 +34,7 @@ pub fn split(total: i64, ratios: &[u64]) -> Result<Vec<i64>, SplitError> {
         .collect();
     let given: i64 = shares.iter().sum();
     // Fewer than the ratios with a remainder, so none without one is reached.
-    let left = total as usize - given as usize;
+    let left = (total - given as u64) as usize;
     let mut order: Vec<usize> = (0..ratios.len()).collect();
     order.sort_by_key(|index| Reverse(exact(&ratios[*index]) % sum));
     for index in order.into_iter().take(left) {

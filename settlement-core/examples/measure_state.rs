@@ -152,6 +152,8 @@ fn scheme() -> Scheme {
         accounts: accounts.collect(),
         limits: Vec::new(),
         cut_offs: None,
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }
 
@@ -186,6 +188,7 @@ fn batch(first: u64, count: u64, lane: Lane) -> Submissions {
                 value_date: NOW.date(),
                 quote_id: None,
                 trade_reference: None,
+                conditions: None,
             }),
         });
     }

@@ -1,7 +1,8 @@
 //! Every write that is not an instruction. Each carries its caller, a `request_id` and a creation time.
 
 use crate::ids::{Bic, CycleName, Date, Sequence, Timestamp, Uetr};
-use crate::instruction::{Digest, Kind, ShortText};
+use crate::instruction::{Digest, Identity, Kind, Priority, ShortText};
+use fx::calendar::{DayChange, LocalCutoff};
 use fx::{AssetCode, Pair, Rounding};
 use minicbor::{Decode, Encode};
 use rust_decimal::Decimal;
@@ -81,7 +82,7 @@ pub enum Action {
     /// Rehearsal schemes only; never goes back. Operator.
     #[n(6)]
     SetTime(#[n(0)] Timestamp),
-    /// Replaces the rate set. Operator.
+    /// Replaces the rate set of each source in it. Operator.
     #[n(7)]
     SetRates(#[n(0)] Vec<RateLine>),
     /// Participant, as provider.
@@ -128,6 +129,45 @@ pub enum Action {
     /// Participant: received settled instructions up to and including this position.
     #[n(15)]
     Acknowledge(#[n(0)] Position),
+    /// A participant that the instruction names; again is no change.
+    #[n(35)]
+    Approve(#[n(0)] Identity),
+    /// Shows what an instruction's hash lock is the SHA-256 of; any participant, or the operator.
+    #[n(36)]
+    ShowPreimage {
+        /// Of which instruction.
+        #[n(0)]
+        identity: Identity,
+        /// At most 256 bytes; journaled.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        preimage: Vec<u8>,
+    },
+    /// Keeps an amount of an account for gross instructions of a priority or above; the participant
+    /// itself, or the operator.
+    #[n(38)]
+    SetReservation(#[n(0)] Reservation),
+    /// The instructing participant, of a gross instruction that waits in the queues.
+    #[n(37)]
+    SetPriority {
+        /// Of the instruction.
+        #[n(0)]
+        uetr: Uetr,
+        /// Of the instruction.
+        #[n(1)]
+        kind: Kind,
+        /// The new one; its place in time stays.
+        #[n(2)]
+        priority: Priority,
+    },
+    /// Replaces what holds for all rates. Operator.
+    #[n(20)]
+    SetRateRules(#[n(0)] RateRules),
+    /// Participant, as taker.
+    #[n(21)]
+    RequestQuote(#[n(0)] QuoteRequest),
+    /// Sets or lifts a provider's limit. Operator.
+    #[n(22)]
+    SetQuoteLimit(#[n(0)] QuoteLimitLine),
 }
 
 /// Where in the journal something settled: the settling input, and the unit's place among what that
@@ -162,6 +202,10 @@ pub struct Scheme {
     pub limits: Vec<LimitLine>,
     #[n(6)]
     pub cut_offs: Option<CutOffs>,
+    #[cbor(n(30), default)]
+    pub asset_cut_offs: Vec<AssetCutOff>,
+    #[cbor(n(31), default)]
+    pub days: Vec<AssetDay>,
 }
 
 /// An asset, its decimals (0 to 8, fixed at registration) and its settlement agent.
@@ -243,6 +287,23 @@ pub struct LimitLine {
     pub amount: Option<i64>,
 }
 
+/// An amount of an account that only gross instructions of at least a priority may use. It is a floor,
+/// not a purse: using it does not lower it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct Reservation {
+    #[n(0)]
+    pub participant: Bic,
+    #[n(1)]
+    pub asset: AssetCode,
+    /// High or urgent.
+    #[n(2)]
+    pub priority: Priority,
+    /// Minor units; 0 lifts it.
+    #[n(3)]
+    pub amount: i64,
+}
+
 /// Local times of a value date, in one zone. Minutes after midnight.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[allow(missing_docs)]
@@ -256,6 +317,59 @@ pub struct CutOffs {
     pub pay_in_minutes: u16,
     #[n(3)]
     pub completion_minutes: u16,
+}
+
+/// What an asset's cut-off ends, on a value date.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum CutOffPurpose {
+    /// Payments: a customer's money.
+    #[n(1)]
+    Customer,
+    /// Covers, returns and trade sides: the banks' own.
+    #[n(2)]
+    Interbank,
+    /// Cancelling.
+    #[n(3)]
+    Cancel,
+    /// Paying in on time; never later than the cycle's own deadline.
+    #[n(4)]
+    PayIn,
+    /// Joining a cycle.
+    #[n(5)]
+    Close,
+}
+
+/// One asset's cut-off for one purpose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct AssetCutOff {
+    #[n(0)]
+    pub asset: AssetCode,
+    #[n(1)]
+    pub purpose: CutOffPurpose,
+    /// `None` lifts it.
+    #[n(2)]
+    pub cut_off: Option<LocalCutoff>,
+    /// It is on so many business days of the asset before the value date; 0 to
+    /// [`CUT_OFF_DAYS_BEFORE_MAX`].
+    #[n(3)]
+    pub days_before: u8,
+}
+
+/// How many business days before the value date a cut-off may be.
+pub const CUT_OFF_DAYS_BEFORE_MAX: u8 = 5;
+
+/// One date of one asset, as the scheme has it, whatever the published holidays are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct AssetDay {
+    #[n(0)]
+    pub asset: AssetCode,
+    #[n(1)]
+    pub date: Date,
+    #[n(2)]
+    pub change: DayChange,
 }
 
 /// A token: SHA-256 of its text, and whom it stands for.
@@ -282,9 +396,27 @@ pub struct RateLine {
     pub ask: Decimal,
     #[n(3)]
     pub time: Timestamp,
-    /// At most 35 characters.
+    /// Who quotes it; at most 35 characters.
     #[n(4)]
     pub source: String,
+    /// The largest size that it holds for, in units of the base; `None`: any.
+    #[cbor(n(5), with = "crate::record::optional_decimal", has_nil)]
+    pub size_max: Option<Decimal>,
+}
+
+/// What holds for all rates.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+pub struct RateRules {
+    /// A rate whose time is longer ago in record time is no best rate; `None`: none is stale.
+    #[n(0)]
+    pub stale_after_ms: Option<i64>,
+    /// How far the middle of a rate may be from the pair's last accepted one, as a part of that; `None`: no
+    /// guard.
+    #[cbor(n(1), with = "crate::record::optional_decimal", has_nil)]
+    pub deviation_max: Option<Decimal>,
+    /// Whose set values are taken at; `None`: the last request's.
+    #[n(2)]
+    pub valuation_source: Option<String>,
 }
 
 /// Which amount of a quote is given, and which is computed.
@@ -330,6 +462,52 @@ pub struct QuoteTerms {
     pub accept_until: Timestamp,
     #[n(11)]
     pub settle_by: Timestamp,
+    /// The taker's request that it answers.
+    #[n(12)]
+    pub quote_request: Option<ShortText>,
+}
+
+/// What a taker asks providers to quote.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct QuoteRequest {
+    /// Unique per taker.
+    #[n(0)]
+    pub id: ShortText,
+    #[n(1)]
+    pub source_asset: AssetCode,
+    #[n(2)]
+    pub target_asset: AssetCode,
+    #[n(3)]
+    pub fixed_side: FixedSide,
+    /// Minor units of the fixed side.
+    #[n(4)]
+    pub amount: i64,
+    #[n(5)]
+    pub value_date: Date,
+    /// Offers are taken before it, in record time.
+    #[n(6)]
+    pub offers_until: Timestamp,
+    /// Who is asked, at most [`PROVIDERS_MAX`]; empty: every participant.
+    #[n(7)]
+    pub providers: Vec<Bic>,
+}
+
+/// Of a quote request.
+pub const PROVIDERS_MAX: usize = 64;
+
+/// What a provider's open quotes, and accepted ones that have not settled, may reserve together of its
+/// account in the asset that it pays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct QuoteLimitLine {
+    #[n(0)]
+    pub provider: Bic,
+    #[n(1)]
+    pub asset: AssetCode,
+    /// Minor units; `None` lifts the limit.
+    #[n(2)]
+    pub amount: Option<i64>,
 }
 
 /// What moves between a participant's account and its agent's mirror, or its own cycle fund.

@@ -1,10 +1,13 @@
 //! Who and what there is: assets, participants and accounts, by name and by dense number.
 
+use crate::chunks::Chunks;
 use crate::command::{AccountLine, AccountState, AssetLine, ParticipantLine, ParticipantState};
 use crate::event::Event;
 use crate::ids::{AccountId, AssetId, Bic, ParticipantId};
+use crate::shared::Freeze;
 use crate::table::Table;
 use fx::AssetCode;
+use std::sync::Arc;
 
 /// An account as the directory knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,9 +23,9 @@ pub struct AccountEntry {
 /// Assets, participants and accounts, each numbered densely in the order of its first event.
 #[derive(Clone, Default)]
 pub struct Directory {
-    assets: Vec<AssetLine>,
-    participants: Vec<ParticipantLine>,
-    accounts: Vec<AccountEntry>,
+    assets: Arc<Vec<AssetLine>>,
+    participants: Arc<Vec<ParticipantLine>>,
+    accounts: Chunks<AccountEntry>,
     asset_ids: Table,
     participant_ids: Table,
     account_ids: Table,
@@ -49,23 +52,22 @@ impl Directory {
 
     fn set_asset(&mut self, line: AssetLine) {
         match self.asset_id(line.code) {
-            Some(id) => self.assets[usize::from(id.0)] = line,
+            Some(id) => Arc::make_mut(&mut self.assets)[usize::from(id.0)] = line,
             None => {
-                let id = u16::try_from(self.assets.len()).expect("decided: ids are 16 bits");
-                self.asset_ids.insert(line.code.packed(), u32::from(id));
-                self.assets.push(line);
+                let id = self.asset_ids.insert(line.code.packed());
+                assert!(u16::try_from(id).is_ok(), "decided: ids are 16 bits");
+                Arc::make_mut(&mut self.assets).push(line);
             }
         }
     }
 
     fn set_participant(&mut self, line: ParticipantLine) {
         match self.participant_id(line.bic) {
-            Some(id) => self.participants[usize::from(id.0)] = line,
+            Some(id) => Arc::make_mut(&mut self.participants)[usize::from(id.0)] = line,
             None => {
-                let id = u16::try_from(self.participants.len()).expect("decided: ids are 16 bits");
-                self.participant_ids
-                    .insert(line.bic.packed(), u32::from(id));
-                self.participants.push(line);
+                let id = self.participant_ids.insert(line.bic.packed());
+                assert!(u16::try_from(id).is_ok(), "decided: ids are 16 bits");
+                Arc::make_mut(&mut self.participants).push(line);
             }
         }
     }
@@ -79,8 +81,7 @@ impl Directory {
         match self.account_id(participant, asset) {
             Some(id) => self.accounts[id.0 as usize].state = state,
             None => {
-                let id = u32::try_from(self.accounts.len()).expect("below 2^32 pairs of ids");
-                self.account_ids.insert(account_key(participant, asset), id);
+                self.account_ids.insert(account_key(participant, asset));
                 self.accounts.push(AccountEntry {
                     participant,
                     asset,
@@ -151,7 +152,26 @@ impl Directory {
     }
 
     /// All accounts, by id.
-    pub fn accounts(&self) -> &[AccountEntry] {
-        &self.accounts
+    pub fn accounts(&self) -> impl Iterator<Item = &AccountEntry> {
+        self.accounts.iter()
+    }
+
+    /// How many accounts there are.
+    pub fn account_count(&self) -> usize {
+        self.accounts.len()
+    }
+}
+
+impl Freeze for Directory {
+    fn freeze(&mut self) {
+        let Self {
+            assets: _,
+            participants: _,
+            accounts,
+            asset_ids: _,
+            participant_ids: _,
+            account_ids: _,
+        } = self;
+        accounts.freeze();
     }
 }

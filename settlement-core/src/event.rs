@@ -1,9 +1,11 @@
 //! What happened. An event carries all that `apply` needs, so a replay never decides again.
 
 use crate::command::{
-    AccountLine, AssetLine, Caller, CutOffs, LimitLine, MovementKind, ParticipantState, Position,
-    QuoteTerms, RateLine, Token,
+    AccountLine, AssetCutOff, AssetDay, AssetLine, Caller, CutOffPurpose, CutOffs, LimitLine,
+    MovementKind, ParticipantState, Position, QuoteLimitLine, QuoteRequest, QuoteTerms, RateLine,
+    RateRules, Reservation, Token,
 };
+use crate::conditions::Conditions;
 use crate::ids::{
     AccountId, AssetId, BatchNumber, Bic, CycleName, Date, ParticipantId, Sequence, Timestamp,
 };
@@ -54,6 +56,8 @@ pub struct Order {
     /// date, lane, assets, amounts and trade reference.
     #[n(9)]
     pub trade: Option<Digest>,
+    #[n(10)]
+    pub conditions: Option<Box<Conditions>>,
 }
 
 /// 1 to 16 legs; one or two, which is nearly always, without an allocation.
@@ -142,6 +146,12 @@ pub enum Entry {
     /// A trade side that waits for the other.
     #[n(3)]
     Unmatched,
+    /// It waits until its own conditions are true.
+    #[n(4)]
+    Conditional,
+    /// It waits for the others of its group.
+    #[n(5)]
+    Grouped,
 }
 
 /// One account's change, or its balance.
@@ -237,6 +247,30 @@ pub struct ScheduleLine {
     pub pay_out_due: i64,
 }
 
+/// What a cycle takes from the calendar as it opens; later changes of the calendar leave it as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+pub struct CycleCalendar {
+    /// The first 16 bytes of the SHA-256 of all that instants are worked out from: holiday figures, zone
+    /// data, and the scheme's days and cut-offs.
+    #[n(0)]
+    pub version: Digest,
+    /// By asset and purpose, of assets with cut-offs of their own.
+    #[n(1)]
+    pub cut_offs: Vec<CutOffInstant>,
+}
+
+/// One asset's cut-off for one purpose, as an instant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct CutOffInstant {
+    #[n(0)]
+    pub asset: AssetId,
+    #[n(1)]
+    pub purpose: CutOffPurpose,
+    #[n(2)]
+    pub instant: Timestamp,
+}
+
 /// What happened.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[allow(missing_docs)]
@@ -270,11 +304,11 @@ pub enum Event {
         first: Sequence,
         #[n(1)]
         second: Sequence,
-        /// `Settled`, `Queued` or `Member`.
+        /// Not `Unmatched` or `Conditional`.
         #[n(2)]
         entry: Entry,
     },
-    /// A queued unit (named by the sequence that gives its place) settled in the batch now open.
+    /// A queued unit (named by its last instruction) settled in the batch now open.
     #[n(3)]
     Settled {
         #[n(0)]
@@ -303,6 +337,51 @@ pub enum Event {
         held: bool,
     },
 
+    /// A participant approved an instruction that waits for it.
+    #[n(75)]
+    Approved {
+        #[n(0)]
+        sequence: Sequence,
+        #[n(1)]
+        approver: Bic,
+    },
+    /// The preimage of an instruction's hash lock was shown.
+    #[n(76)]
+    PreimageShown {
+        #[n(0)]
+        sequence: Sequence,
+        #[cbor(n(1), with = "minicbor::bytes")]
+        preimage: Vec<u8>,
+    },
+    /// The last of an instruction's own conditions is true; its place is that of this input.
+    #[n(77)]
+    Released {
+        #[n(0)]
+        sequence: Sequence,
+        /// Not `Conditional`.
+        #[n(1)]
+        entry: Entry,
+    },
+    /// All of a group are ready and became one unit, named by the last; its place is that of this input.
+    #[n(78)]
+    GroupFormed {
+        /// Its units (instructions and matched trades, each by its name), in the order in which they
+        /// became ready: that of their leaves.
+        #[n(0)]
+        units: Vec<Sequence>,
+        /// `Settled`, `Queued` or `Member`.
+        #[n(1)]
+        entry: Entry,
+    },
+    /// A queued unit has another priority; it keeps its place in time.
+    #[n(79)]
+    PrioritySet {
+        #[n(0)]
+        unit: Sequence,
+        #[n(1)]
+        priority: Priority,
+    },
+
     // --- movements ----------------------------------------------------------------------------
     #[n(10)]
     Moved {
@@ -328,6 +407,9 @@ pub enum Event {
         pay_in_deadline: Timestamp,
         #[n(3)]
         completion_deadline: Timestamp,
+        /// What the calendar said then; `None` in records from before there was one.
+        #[n(10)]
+        calendar: Option<CycleCalendar>,
     },
     #[n(21)]
     CycleClosed {
@@ -411,6 +493,8 @@ pub enum Event {
     LimitSet(#[n(0)] LimitLine),
     #[n(35)]
     CutOffsSet(#[n(0)] CutOffs),
+    #[n(80)]
+    ReservationSet(#[n(0)] Reservation),
     #[n(36)]
     TokenSet(#[n(0)] Token),
     #[n(37)]
@@ -420,10 +504,30 @@ pub enum Event {
     },
     #[n(38)]
     TimeSet(#[n(0)] Timestamp),
+    /// Set, changed, or lifted.
+    #[n(65)]
+    AssetCutOffSet(#[n(0)] AssetCutOff),
+    #[n(66)]
+    AssetDaySet(#[n(0)] AssetDay),
 
     // --- rates and quotes ---------------------------------------------------------------------
     #[n(40)]
     RatesSet(#[n(0)] Vec<RateLine>),
+    /// The set of each source in it is replaced; others stay. (`RatesSet`, which records of before there
+    /// were providers have, replaces all.)
+    #[n(42)]
+    ProviderRatesSet(#[n(0)] Vec<RateLine>),
+    #[n(43)]
+    RateRulesSet(#[n(0)] RateRules),
+    #[n(44)]
+    QuoteRequested {
+        #[n(0)]
+        taker: ParticipantId,
+        #[n(1)]
+        request: QuoteRequest,
+    },
+    #[n(45)]
+    QuoteLimitSet(#[n(0)] QuoteLimitLine),
     /// With both amounts, and what rounding gave or took: `source x rate = target + residual`.
     #[n(41)]
     QuoteLocked {

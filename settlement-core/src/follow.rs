@@ -3,6 +3,7 @@
 //! A [`Follower`] is fed every event in order and keeps only what still waits: memory is that of live
 //! instructions, not of all there ever were. It decides nothing, so it needs no balances or limits.
 
+use crate::conditions::Progress;
 use crate::directory::Directory;
 use crate::event::{Batch, Entry, Event};
 use crate::ids::{BatchNumber, CycleName, Sequence, Timestamp};
@@ -11,7 +12,7 @@ use crate::run::Bitmap;
 use crate::view::{Status, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The instructions that settle together: one, or the two sides of a trade.
+/// What is one leaf: one instruction, or the two sides of a trade.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unit {
     sequences: [Sequence; 2],
@@ -40,7 +41,7 @@ pub enum Fact<'a> {
         /// The other side of its trade.
         matched_with: Option<Sequence>,
     },
-    /// A unit settled.
+    /// A leaf settled. Those of a group settle together, one after the other.
     UnitSettled {
         /// One instruction, or the two sides of a trade, in sequence order.
         unit: &'a [Sequence],
@@ -67,24 +68,34 @@ pub enum Fact<'a> {
     },
 }
 
-/// Place in a queue: priority, then the sequence that gives it.
-type Place = (Priority, Sequence);
+/// Place in a queue: priority, the input that gives it, and the sequence that names the unit.
+type Place = (Priority, Sequence, Sequence);
 
-/// A waiting unit; its place's sequence is its last one.
-#[derive(Clone, Copy)]
+/// A waiting unit, named by its last instruction.
 struct Live {
+    /// Of a group, all but the last.
+    others: Vec<Unit>,
     unit: Unit,
-    priority: Priority,
+    place: Place,
     wait: Wait,
     held: bool,
 }
 
-/// What a unit waits in.
-#[derive(Clone, Copy)]
+/// What a unit waits for.
 enum Wait {
     Unmatched,
+    Conditions(Box<Progress>),
+    Group,
     Queue,
     Cycle(CycleName),
+}
+
+/// What goes on: parts in the order of their leaves, the one that names it last.
+struct Entrance {
+    others: Vec<Unit>,
+    unit: Unit,
+    place: Place,
+    wait: Option<Wait>,
 }
 
 /// One cycle's unsettled members in queue order.
@@ -98,7 +109,7 @@ struct Members {
 #[derive(Default)]
 pub struct Follower {
     directory: Directory,
-    /// By the sequence that gives the place.
+    /// By the sequence that names the unit.
     live: BTreeMap<Sequence, Live>,
     cycles: BTreeMap<CycleName, Members>,
     gross_members: Vec<BatchMember>,
@@ -115,9 +126,9 @@ impl Unit {
         }
     }
 
-    fn trade(first: Sequence, second: Sequence) -> Self {
+    fn trade(one: Sequence, other: Sequence) -> Self {
         Self {
-            sequences: [first, second],
+            sequences: [one.min(other), one.max(other)],
             count: 2,
         }
     }
@@ -155,7 +166,12 @@ impl Follower {
     ) {
         match event {
             Event::Accepted { order, entry } => {
-                self.enter(Unit::one(sequence), order.priority, *entry, emit);
+                let progress = order.conditions.as_deref().map(Progress::new);
+                let conditions = progress.map(|progress| Wait::Conditions(Box::new(progress)));
+                let unit = Unit::one(sequence);
+                let place = (order.priority, sequence, sequence);
+                let wait = wait_of(*entry, conditions);
+                self.enter(Entrance::of(unit, place, wait), emit);
             }
             Event::Refused { rejection, .. } => {
                 emit_status(Unit::one(sequence), Status::Rejected(*rejection), emit);
@@ -166,23 +182,58 @@ impl Follower {
                 entry,
             } => {
                 let (one, two) = (self.leave(*first), self.leave(*second));
-                let priority = one.priority.max(two.priority);
-                self.enter(Unit::trade(*first, *second), priority, *entry, emit);
+                let place = (one.place.0.max(two.place.0), sequence, *second);
+                let unit = Unit::trade(*first, *second);
+                self.enter(Entrance::of(unit, place, wait_of(*entry, None)), emit);
+            }
+            Event::Approved { sequence, approver } => {
+                self.progress(*sequence, emit, |progress| {
+                    let named = progress.approver(*approver);
+                    progress.approve(named.expect("decided: it is named"));
+                });
+            }
+            Event::PreimageShown { sequence, .. } => {
+                self.progress(*sequence, emit, Progress::show_preimage);
+            }
+            Event::Released {
+                sequence: released,
+                entry,
+            } => {
+                let live = self.leave(*released);
+                let place = (live.place.0, sequence, *released);
+                self.enter(Entrance::of(live.unit, place, wait_of(*entry, None)), emit);
+            }
+            Event::GroupFormed { units, entry } => {
+                let mut parts: Vec<Live> = units.iter().map(|&unit| self.leave(unit)).collect();
+                let last = parts.pop().expect("a group has members");
+                let priorities = parts.iter().map(|live| live.place.0);
+                let priority = priorities.fold(last.place.0, Priority::max);
+                let entrance = Entrance {
+                    others: parts.into_iter().map(|live| live.unit).collect(),
+                    unit: last.unit,
+                    place: (priority, sequence, last.place.2),
+                    wait: wait_of(*entry, None),
+                };
+                self.enter(entrance, emit);
+            }
+            Event::PrioritySet { unit, priority } => {
+                let live = self.live.get_mut(unit).expect("it waits");
+                live.place.0 = *priority;
             }
             Event::Settled { unit } => {
                 let live = self.leave(*unit);
-                self.settle_gross(live.unit, emit);
+                live.parts().for_each(|part| self.settle_gross(part, emit));
             }
             Event::Rejected {
                 sequence,
                 rejection,
             } => {
                 let live = self.leave(*sequence);
-                emit_status(live.unit, Status::Rejected(*rejection), emit);
+                live.emit(Status::Rejected(*rejection), emit);
             }
             Event::Cancelled { sequence } => {
                 let live = self.leave(*sequence);
-                emit_status(live.unit, Status::Cancelled, emit);
+                live.emit(Status::Cancelled, emit);
             }
             Event::Held { unit, held } => self.hold(*unit, *held, emit),
             Event::Moved { .. } => {
@@ -216,60 +267,81 @@ impl Follower {
             | Event::SchemeNamed { .. }
             | Event::LimitSet(_)
             | Event::CutOffsSet(_)
+            | Event::ReservationSet(_)
             | Event::TokenSet(_)
             | Event::TokenRevoked { .. }
             | Event::TimeSet(_)
+            | Event::AssetCutOffSet(_)
+            | Event::AssetDaySet(_)
             | Event::RatesSet(_)
+            | Event::ProviderRatesSet(_)
+            | Event::RateRulesSet(_)
+            | Event::QuoteRequested { .. }
+            | Event::QuoteLimitSet(_)
             | Event::QuoteLocked { .. }
             | Event::Requested { .. }
             | Event::Acknowledged { .. } => {}
         }
     }
 
-    fn enter(
-        &mut self,
-        unit: Unit,
-        priority: Priority,
-        entry: Entry,
-        emit: &mut impl FnMut(Fact<'_>),
-    ) {
-        let wait = match entry {
-            Entry::Settled => return self.settle_gross(unit, emit),
-            Entry::Member(cycle) => Wait::Cycle(cycle),
-            Entry::Queued => Wait::Queue,
-            Entry::Unmatched => Wait::Unmatched,
+    fn enter(&mut self, entrance: Entrance, emit: &mut impl FnMut(Fact<'_>)) {
+        let Entrance {
+            others,
+            unit,
+            place,
+            wait,
+        } = entrance;
+        let Some(wait) = wait else {
+            let parts = others.into_iter().chain([unit]);
+            return parts.for_each(|part| self.settle_gross(part, emit));
         };
-        let place = place_of(unit);
         if let Wait::Cycle(cycle) = wait {
             let members = self
                 .cycles
                 .get_mut(&cycle)
                 .expect("a member's cycle is open");
-            members.queue.insert((priority, place));
+            members.queue.insert(place);
         }
-        self.live.insert(
+        let live = Live {
+            others,
+            unit,
             place,
-            Live {
-                unit,
-                priority,
-                wait,
-                held: false,
-            },
-        );
-        emit_status(unit, self.status_of(wait), emit);
+            wait,
+            held: false,
+        };
+        live.emit(self.status_of(&live.wait), emit);
+        self.live.insert(place.2, live);
     }
 
     /// Takes a unit out of whatever it waits in.
-    fn leave(&mut self, place: Sequence) -> Live {
-        let live = self.live.remove(&place).expect("only what waits can leave");
+    fn leave(&mut self, name: Sequence) -> Live {
+        let live = self.live.remove(&name).expect("only what waits can leave");
         if let Wait::Cycle(cycle) = live.wait {
             let members = self
                 .cycles
                 .get_mut(&cycle)
                 .expect("a member's cycle is there");
-            members.queue.remove(&(live.priority, place));
+            members.queue.remove(&live.place);
         }
         live
+    }
+
+    /// A condition came true: it may wait for another one now.
+    fn progress(
+        &mut self,
+        name: Sequence,
+        emit: &mut impl FnMut(Fact<'_>),
+        change: impl FnOnce(&mut Progress),
+    ) {
+        let live = self.live.get_mut(&name).expect("it waits");
+        let Wait::Conditions(progress) = &mut live.wait else {
+            panic!("decided: it waits for conditions of its own");
+        };
+        change(progress);
+        let status = Status::Waiting(progress.waits_for());
+        if !live.held {
+            live.emit(status, emit);
+        }
     }
 
     fn admit(&mut self, member: BatchMember) -> (BatchNumber, u32) {
@@ -286,38 +358,40 @@ impl Follower {
         emit_settled(unit, batch, member_index, emit);
     }
 
-    fn hold(&mut self, place: Sequence, held: bool, emit: &mut impl FnMut(Fact<'_>)) {
+    fn hold(&mut self, name: Sequence, held: bool, emit: &mut impl FnMut(Fact<'_>)) {
         let live = self
             .live
-            .get_mut(&place)
+            .get_mut(&name)
             .expect("only what waits can be held");
         live.held = held;
-        let (unit, wait) = (live.unit, live.wait);
+        let live = &self.live[&name];
         let status = if held {
             Status::Waiting(Waiting::Held)
         } else {
-            self.status_of(wait)
+            self.status_of(&live.wait)
         };
-        emit_status(unit, status, emit);
+        live.emit(status, emit);
     }
 
     /// Of a unit that is not held.
-    fn status_of(&self, wait: Wait) -> Status {
+    fn status_of(&self, wait: &Wait) -> Status {
         match wait {
             Wait::Unmatched => Status::Waiting(Waiting::Unmatched),
+            Wait::Conditions(progress) => Status::Waiting(progress.waits_for()),
+            Wait::Group => Status::Waiting(Waiting::Group),
             Wait::Queue => Status::Waiting(Waiting::Liquidity),
-            Wait::Cycle(cycle) if self.cycles[&cycle].closed => Status::Irrevocable(cycle),
-            Wait::Cycle(cycle) => Status::Member(cycle),
+            Wait::Cycle(cycle) if self.cycles[cycle].closed => Status::Irrevocable(*cycle),
+            Wait::Cycle(cycle) => Status::Member(*cycle),
         }
     }
 
     fn close_cycle(&mut self, name: CycleName, emit: &mut impl FnMut(Fact<'_>)) {
         let members = self.cycles.get_mut(&name).expect("it was open");
         members.closed = true;
-        for (_, place) in &members.queue {
-            let live = self.live[place];
+        for (.., unit) in &members.queue {
+            let live = &self.live[unit];
             if !live.held {
-                emit_status(live.unit, Status::Irrevocable(name), emit);
+                live.emit(Status::Irrevocable(name), emit);
             }
         }
     }
@@ -334,17 +408,20 @@ impl Follower {
             .queue
             .iter()
             .copied()
-            .filter(|(_, place)| !self.live[place].held)
+            .filter(|(.., unit)| !self.live[unit].held)
             .collect();
         let count = u32::try_from(waiting.len()).expect("a run's units are numbered with u32");
         let settled = Bitmap::from_bytes(count, settled).expect("one bit per waiting member");
         let mut leaves = Vec::with_capacity(batch.member_count as usize);
-        for (index, bit) in (0..).zip(settled.iter_set()) {
+        for bit in settled.iter_set() {
             let place = waiting[bit as usize];
             members.queue.remove(&place);
-            let live = self.live.remove(&place.1).expect("a member waits");
-            leaves.push(BatchMember::Unit(live.unit));
-            emit_settled(live.unit, batch.number, index, emit);
+            let live = self.live.remove(&place.2).expect("a member waits");
+            for part in live.parts() {
+                let index = u32::try_from(leaves.len()).expect("leaves are numbered with u32");
+                leaves.push(BatchMember::Unit(part));
+                emit_settled(part, batch.number, index, emit);
+            }
         }
         self.batches = batch.number;
         emit(Fact::BatchClosed {
@@ -364,10 +441,10 @@ impl Follower {
             return;
         };
         for place in members.queue {
-            let live = self.live.get_mut(&place.1).expect("a member waits");
+            let live = self.live.get_mut(&place.2).expect("a member waits");
             live.wait = Wait::Cycle(into);
             if !live.held {
-                emit_status(live.unit, Status::Member(into), emit);
+                live.emit(Status::Member(into), emit);
             }
             let next = self.cycles.get_mut(&into).expect("the next cycle is open");
             next.queue.insert(place);
@@ -375,8 +452,39 @@ impl Follower {
     }
 }
 
-fn place_of(unit: Unit) -> Sequence {
-    unit.sequences[1]
+impl Entrance {
+    fn of(unit: Unit, place: Place, wait: Option<Wait>) -> Self {
+        Self {
+            others: Vec::new(),
+            unit,
+            place,
+            wait,
+        }
+    }
+}
+
+impl Live {
+    /// In the order of leaves.
+    fn parts(&self) -> impl Iterator<Item = Unit> {
+        self.others.iter().copied().chain([self.unit])
+    }
+
+    fn emit(&self, status: Status, emit: &mut impl FnMut(Fact<'_>)) {
+        self.parts()
+            .for_each(|part| emit_status(part, status, emit));
+    }
+}
+
+/// `None` if it settled at once. `conditions` is what a conditional one waits for.
+fn wait_of(entry: Entry, conditions: Option<Wait>) -> Option<Wait> {
+    match entry {
+        Entry::Settled => None,
+        Entry::Member(cycle) => Some(Wait::Cycle(cycle)),
+        Entry::Queued => Some(Wait::Queue),
+        Entry::Unmatched => Some(Wait::Unmatched),
+        Entry::Conditional => Some(conditions.expect("a conditional one has conditions")),
+        Entry::Grouped => Some(Wait::Group),
+    }
 }
 
 fn emit_status(unit: Unit, status: Status, emit: &mut impl FnMut(Fact<'_>)) {

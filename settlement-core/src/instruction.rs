@@ -1,6 +1,7 @@
 //! What a bank sends, in the core's form. The gateway decodes the wire straight into a [`Submissions`]
-//! batch: three vectors a batch, nothing allocated per instruction.
+//! batch: four vectors a batch, nothing allocated per instruction.
 
+use crate::conditions::Conditions;
 use crate::ids::{Bic, Date, Timestamp, Uetr};
 use crate::rejection::Malformed;
 use fx::{AssetCode, DecimalText};
@@ -32,7 +33,7 @@ pub enum Kind {
 }
 
 /// How it settles.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
 #[cbor(index_only)]
 pub enum Lane {
     /// As soon as liquidity allows.
@@ -85,7 +86,7 @@ pub struct Identity {
 }
 
 /// First 16 bytes of the SHA-256 of the canonical instruction bytes: tells the same content from other.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Encode, Decode)]
 #[cbor(transparent)]
 pub struct Digest(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 
@@ -176,6 +177,8 @@ pub struct Body {
     pub quote_id: Option<ShortText>,
     /// What both sides of a trade name alike.
     pub trade_reference: Option<ShortText>,
+    /// Its place in [`Submissions::conditions`]; most have none.
+    pub conditions: Option<u32>,
 }
 
 /// One instruction of a batch. Ranges point into the batch's `content` and `legs`.
@@ -205,6 +208,8 @@ pub struct Submissions {
     pub legs: Vec<LegSent>,
     /// Canonical bytes of all items.
     pub content: Vec<u8>,
+    /// Of the items that have some.
+    pub conditions: Vec<Conditions>,
 }
 
 impl Submissions {
@@ -216,5 +221,10 @@ impl Submissions {
     /// The canonical bytes of one item.
     pub fn content_of(&self, item: &Submission) -> &[u8] {
         &self.content[item.content.start as usize..item.content.end as usize]
+    }
+
+    /// The conditions of one item that is not malformed.
+    pub fn conditions_of(&self, body: &Body) -> Option<&Conditions> {
+        body.conditions.map(|at| &self.conditions[at as usize])
     }
 }

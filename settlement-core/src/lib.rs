@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ids`] | BIC, UETR, dates, dense ids of participants, assets, accounts, cycles |
 //! | [`instruction`] | what a bank sends, in the core's form; batches of it |
+//! | [`conditions`] | what may hold an instruction until it is true |
 //! | [`command`] | every other write: scheme, movements, cycles, quotes, tokens |
 //! | [`rejection`] | why something was refused: one ordered enum, ISO 20022 codes |
 //! | [`event`] | what happened: all that `apply` needs; the journal's payload |
@@ -15,10 +16,14 @@
 //! | [`rows`] | what the read model is asked, and its rows |
 //! | [`run`], [`certificate`], [`netting`] | what settles, the proof of it, the nets |
 //!
+//! Inside, `chunks`, `sorted` and `table` hold what frozen views share with the writer (`shared`).
+//!
 //! `decide` may refuse and changes nothing; `apply` cannot fail. A replay calls only `apply`.
 
 pub mod certificate;
+mod chunks;
 pub mod command;
+pub mod conditions;
 pub mod directory;
 pub mod event;
 pub mod follow;
@@ -29,6 +34,8 @@ pub mod record;
 pub mod rejection;
 pub mod rows;
 pub mod run;
+mod shared;
+mod sorted;
 pub mod state;
 mod table;
 pub mod view;

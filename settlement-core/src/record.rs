@@ -245,3 +245,40 @@ pub(crate) mod decimal {
             .map_err(|_| minicbor::decode::Error::message("not a decimal"))
     }
 }
+
+/// The same of one that need not be there: records of before the field existed have none.
+pub(crate) mod optional_decimal {
+    use super::decimal;
+    use minicbor::{Decoder, Encoder};
+    use rust_decimal::Decimal;
+
+    pub(crate) fn encode<C, W: minicbor::encode::Write>(
+        value: &Option<Decimal>,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        match value {
+            Some(value) => decimal::encode(value, e, ctx),
+            None => e.null()?.ok(),
+        }
+    }
+
+    pub(crate) fn decode<C>(
+        d: &mut Decoder<'_>,
+        ctx: &mut C,
+    ) -> Result<Option<Decimal>, minicbor::decode::Error> {
+        if d.datatype()? == minicbor::data::Type::Null {
+            d.null()?;
+            return Ok(None);
+        }
+        decimal::decode(d, ctx).map(Some)
+    }
+
+    pub(crate) fn nil() -> Option<Option<Decimal>> {
+        Some(None)
+    }
+
+    pub(crate) fn is_nil(value: &Option<Decimal>) -> bool {
+        value.is_none()
+    }
+}

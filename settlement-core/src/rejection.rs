@@ -49,6 +49,22 @@ pub enum Field {
     IsoMessage,
     #[n(20)]
     ReturnReason,
+    #[n(31)]
+    NotBefore,
+    #[n(32)]
+    ExpiresAt,
+    #[n(33)]
+    Approvers,
+    #[n(34)]
+    ApprovalsNeeded,
+    #[n(35)]
+    HashLock,
+    #[n(36)]
+    DocumentHash,
+    #[n(37)]
+    GroupId,
+    #[n(38)]
+    GroupMembers,
     /// The message as a whole: a field number or wire type that `valuta.v1` does not have.
     #[n(21)]
     Message,
@@ -229,21 +245,42 @@ pub enum Rejection {
     /// TM01: net, and no open cycle of the value date takes it any more.
     #[n(20)]
     PastCutOff,
+    /// TM01: past the cut-off of the leg's asset for such an instruction.
+    #[n(65)]
+    PastAssetCutOff {
+        #[allow(missing_docs)]
+        #[n(0)]
+        leg: u8,
+    },
     /// DT02: created before the scheme's retention.
     #[n(21)]
     CreatedTooOld,
     /// DT02: created more than 5 minutes ahead of record time.
     #[n(22)]
     CreatedInFuture,
-    /// DT03.
+    /// DT03: a weekend.
     #[n(23)]
     NoBusinessDay,
+    /// DT03: a holiday of the leg's asset.
+    #[n(66)]
+    HolidayOfAsset {
+        #[allow(missing_docs)]
+        #[n(0)]
+        leg: u8,
+    },
     /// DT04.
     #[n(24)]
     ValueDateTooFarAhead,
     /// DT05.
     #[n(25)]
     ValueDateInPast,
+    /// DT03: the holiday figures of the leg's asset do not reach the date, so nobody can say.
+    #[n(67)]
+    BeyondCalendar {
+        #[allow(missing_docs)]
+        #[n(0)]
+        leg: u8,
+    },
     /// NARR: no such quote of the provider that the legs name, for this taker.
     #[n(26)]
     QuoteUnknown,
@@ -260,10 +297,29 @@ pub enum Rejection {
     /// NARR: a trade side's legs must be two, opposite between two parties, in two assets.
     #[n(30)]
     TradeMalformed,
+    /// NARR: not before, expires at and the value date leave it no time to settle.
+    #[n(70)]
+    ConditionsNeverTrue,
+    /// NARR: a participant that must approve is none of the scheme's.
+    #[n(71)]
+    ApproverUnknown,
+    /// NARR `DOCUMENT_HASH_TAKEN`: another instruction carries the document.
+    #[n(72)]
+    DocumentHashTaken,
+    /// DS24: approvals were missing when it expired.
+    #[n(73)]
+    ApprovalsMissing,
+    /// NARR: nobody had shown the preimage when it expired.
+    #[n(74)]
+    PreimageMissing,
     /// NARR `UNMATCHED`: the other side had not come by the cut-off.
     #[n(31)]
     Unmatched,
-    /// AB03: unsettled when its cycle completed, and no next cycle is open; or past its value date.
+    /// NARR `GROUP_INCOMPLETE`: not all of the group were ready by the cut-off, or when one expired.
+    #[n(75)]
+    GroupIncomplete,
+    /// AB03: unsettled when its cycle completed, and no next cycle is open; or past its value date, or
+    /// past the instant at which it expires.
     #[n(32)]
     ExpiredInQueue,
     /// AM04: a movement that takes out more than is available.
@@ -307,12 +363,13 @@ impl Rejection {
             R::CreditorSuspended { .. } => "AG11",
             R::AboveInstructionLimit { .. } => "AM13",
             R::AboveBilateralCap { .. } => "AM14",
-            R::PastCutOff => "TM01",
+            R::PastCutOff | R::PastAssetCutOff { .. } => "TM01",
             R::CreatedTooOld | R::CreatedInFuture => "DT02",
-            R::NoBusinessDay => "DT03",
+            R::NoBusinessDay | R::HolidayOfAsset { .. } | R::BeyondCalendar { .. } => "DT03",
             R::ValueDateTooFarAhead => "DT04",
             R::ValueDateInPast => "DT05",
             R::ExpiredInQueue => "AB03",
+            R::ApprovalsMissing => "DS24",
             R::BalanceInsufficient => "AM04",
             R::DebtorMustInstruct { .. }
             | R::QuoteUnknown
@@ -320,6 +377,11 @@ impl Rejection {
             | R::QuoteExpired
             | R::QuoteDiffers
             | R::TradeMalformed
+            | R::ConditionsNeverTrue
+            | R::ApproverUnknown
+            | R::DocumentHashTaken
+            | R::PreimageMissing
+            | R::GroupIncomplete
             | R::Unmatched
             | R::CycleNotTaking
             | R::AbovePayOutDue => "NARR",

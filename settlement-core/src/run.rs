@@ -31,6 +31,7 @@
 //! argument needs.
 
 mod bitmap;
+mod bypass;
 mod explain;
 mod floors;
 mod lowest;
@@ -41,7 +42,8 @@ mod spanning;
 mod value;
 
 pub use bitmap::{Bitmap, BitmapError};
-pub use explain::{Explainer, PAY_IN_MAX, Reason};
+pub use bypass::{Bypass, Component, LeftOut, bypass, left_out};
+pub use explain::{Explainer, PAY_IN_MAX, Reason, smallest_pay_ins};
 pub use problem::{
     AssetValue, Cap, FLOOR_NONE, HAIRCUT_SCALE, Leg, Problem, ProblemError, RATE_SCALED_MAX, Span,
 };

@@ -15,49 +15,66 @@
 //! is bounded where money enters, and nothing can overflow after that.
 
 mod apply;
+mod apply_conditions;
 mod apply_cycle;
 mod batch;
+mod calendar;
 mod cycles;
 mod decide_command;
+mod decide_conditions;
 mod decide_cycle;
 mod decide_instruction;
 mod decide_movement;
 mod decide_quote;
+mod decide_quote_request;
 mod decide_scheme;
 mod digest;
+mod frozen;
 mod gross;
 mod identities;
 mod lifecycle;
 mod limits;
+mod pending;
 mod query;
 mod query_cycle;
 mod queues;
 mod quotes;
+mod rates;
 mod requests;
+mod rounding_ledger;
 #[cfg(test)]
 mod tests;
 mod unmatched;
 
-use crate::command::{Action, Caller, Command, CutOffs, Position, RateLine, Refusal, Token};
+use crate::chunks::Chunks;
+use crate::command::{
+    Action, AssetCutOff, Caller, Command, CutOffPurpose, CutOffs, Position, Refusal, Token,
+};
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::ids::{
     AccountId, AssetId, BatchNumber, CycleName, Date, ParticipantId, Sequence, Timestamp,
 };
-use crate::instruction::{ShortText, Submission, Submissions};
+use crate::instruction::{Lane, ShortText, Submission, Submissions};
 use crate::record::RunResult;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
-use cycles::Cycle;
-use fx::{AssetCode, RateBook};
+use calendar::EntryCutOffs;
+use cycles::{Cycle, Cycles};
+use fx::{AssetCode, Calendars};
 use identities::Identities;
 use limits::{Limits, Usage};
+use pending::{Documents, Expiries, Groups, Pending};
 use queues::Queues;
 use quotes::Quotes;
+use rates::Rates;
 use requests::Requests;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use unmatched::Unmatched;
 
+pub use frozen::{Change, FrozenView, RunScope, WhatIfError};
 pub use lifecycle::RunRequest;
 
 /// A day in milliseconds.
@@ -91,29 +108,37 @@ pub struct State {
     rehearsal_time: Option<Timestamp>,
     scheme: Option<(ShortText, AssetCode)>,
     cut_offs: Option<CutOffs>,
+    asset_cut_offs: Sorted<(AssetCode, CutOffPurpose), AssetCutOff>,
+    calendars: Arc<Calendars>,
+    /// Worked out from the two above; no part of the replicated state.
+    entry_cut_offs: EntryCutOffs,
     directory: Directory,
     /// By account id.
-    accounts: Vec<Account>,
+    accounts: Chunks<Account, 64>,
     /// By asset id.
-    mirrors: Vec<Mirror>,
+    mirrors: Chunks<Mirror>,
     limits: Limits,
     usage: Usage,
     identities: Identities,
     queues: Queues,
     unmatched: Unmatched,
+    pending: Pending,
+    groups: Groups,
+    documents: Documents,
+    /// Members of cycles that expire before their value date is over.
+    member_expiries: Expiries,
     /// In the order of opening.
-    cycles: Vec<Cycle>,
-    cycle_numbers: BTreeMap<CycleName, u32>,
+    cycles: Cycles,
+    cycle_numbers: Sorted<CycleName, u32>,
     /// Cycles that are not completed.
     cycles_live: Vec<u32>,
     quotes: Quotes,
-    rates: Vec<RateLine>,
-    book: RateBook,
-    tokens: BTreeMap<ShortText, Token>,
-    token_labels: BTreeMap<[u8; 32], ShortText>,
+    rates: Arc<Rates>,
+    tokens: Sorted<ShortText, Token>,
+    token_labels: Sorted<[u8; 32], ShortText>,
     tokens_version: u64,
     requests: Requests,
-    acknowledged: BTreeMap<ParticipantId, Position>,
+    acknowledged: Sorted<ParticipantId, Position>,
     gross_batch: GrossBatch,
     /// The last number that a batch took, be it still open.
     batches: BatchNumber,
@@ -128,25 +153,31 @@ impl State {
             rehearsal_time: None,
             scheme: None,
             cut_offs: None,
+            asset_cut_offs: Sorted::default(),
+            calendars: Arc::new(Calendars::new()),
+            entry_cut_offs: EntryCutOffs::default(),
             directory: Directory::default(),
-            accounts: Vec::new(),
-            mirrors: Vec::new(),
+            accounts: Chunks::default(),
+            mirrors: Chunks::default(),
             limits: Limits::default(),
             usage: Usage::default(),
             identities: Identities::new(),
             queues: Queues::default(),
             unmatched: Unmatched::default(),
-            cycles: Vec::new(),
-            cycle_numbers: BTreeMap::new(),
+            pending: Pending::default(),
+            groups: Groups::default(),
+            documents: Documents::default(),
+            member_expiries: Expiries::default(),
+            cycles: Cycles::default(),
+            cycle_numbers: Sorted::default(),
             cycles_live: Vec::new(),
             quotes: Quotes::default(),
-            rates: Vec::new(),
-            book: RateBook::new(),
-            tokens: BTreeMap::new(),
-            token_labels: BTreeMap::new(),
+            rates: Arc::default(),
+            tokens: Sorted::default(),
+            token_labels: Sorted::default(),
             tokens_version: 0,
             requests: Requests::default(),
-            acknowledged: BTreeMap::new(),
+            acknowledged: Sorted::default(),
             gross_batch: GrossBatch::default(),
             batches: 0,
             statistics: Statistics::default(),
@@ -188,12 +219,11 @@ impl State {
             self.enact(sequence, now, event, events);
             return answer;
         }
+        self.prepare_cut_offs(batch, item, now);
         let event = self.decide_instruction(batch, item, now);
         self.enact(sequence, now, event, events);
         let id = self.identities.last().expect("just remembered");
-        if let Some(event) = self.decide_match(id, now) {
-            self.enact(sequence, now, event, events);
-        }
+        self.advance(id, sequence, now, events);
         self.release(sequence, now, events);
         self.answer(id, false)
     }
@@ -218,8 +248,19 @@ impl State {
         match &command.action {
             Action::SetParticipantState { reason, .. } => {
                 self.hold_and_reschedule(reason, sequence, now, events);
+                self.advance_all(sequence, now, events);
             }
-            Action::CloseCycle(_) => self.reject_unmatched(sequence, now, events),
+            Action::CloseCycle(_) => {
+                self.reject_unmatched(sequence, now, events);
+                self.reject_past_cut_off(sequence, now, events);
+            }
+            Action::Approve(identity) | Action::ShowPreimage { identity, .. } => {
+                let id = self
+                    .identities
+                    .find(identity)
+                    .expect("decided: it is there");
+                self.advance(id, sequence, now, events);
+            }
             _ => {}
         }
         self.release(sequence, now, events);
@@ -240,7 +281,9 @@ impl State {
         events: &mut Vec<Event>,
     ) {
         self.expire(sequence, now, events);
+        self.expire_conditional(sequence, now, events);
         self.reject_unmatched(sequence, now, events);
+        self.mature(sequence, now, events);
         self.release(sequence, now, events);
         let certificate_hash = self.clear_gridlock(sequence, now, events);
         self.release(sequence, now, events);
@@ -275,7 +318,7 @@ impl State {
     /// Whom a token's hash stands for.
     pub fn token(&self, hash: &[u8; 32]) -> Option<Caller> {
         let label = self.token_labels.get(hash)?;
-        Some(self.tokens[label].caller)
+        Some(self.tokens.get(label)?.caller)
     }
 
     /// All tokens, by label.
@@ -303,13 +346,24 @@ impl State {
         &self.directory
     }
 
+    /// A view of the state as it is now, for other threads: whatever is written from here on, on
+    /// either side, is copied first, in small parts. Costs as much as was written since the last
+    /// view, and a pointer per some 10,000 values; cloning the view again costs the pointers alone.
+    pub fn freeze(&mut self) -> Self {
+        Freeze::freeze(self);
+        self.clone()
+    }
+
     /// Whether per asset all accounts with the agent's mirror sum to zero, funds make up what
     /// accounts have reserved, and nothing is below zero; all counted anew.
     pub fn conserves(&self) -> bool {
         let mut totals = vec![0_i128; self.mirrors.len()];
         let mut reserved = vec![0_i128; self.accounts.len()];
         for &cycle in &self.cycles_live {
-            for (sum, &fund) in reserved.iter_mut().zip(&self.cycles[cycle as usize].funds) {
+            for (sum, &fund) in reserved
+                .iter_mut()
+                .zip(self.cycles[cycle as usize].funds.iter())
+            {
                 *sum += i128::from(fund);
             }
         }
@@ -336,8 +390,14 @@ impl State {
         Some(&self.cycles[index as usize])
     }
 
+    /// Of a cycle that was decided to be there.
+    fn cycle_index(&self, name: CycleName) -> u32 {
+        let index = self.cycle_numbers.get(&name);
+        *index.expect("decided: the cycle is there")
+    }
+
     fn cycle_mut(&mut self, name: CycleName) -> &mut Cycle {
-        let index = self.cycle_numbers[&name];
+        let index = self.cycle_index(name);
         &mut self.cycles[index as usize]
     }
 
@@ -364,6 +424,62 @@ impl State {
     }
 }
 
+/// Names every field: a new one must say what a view shares of it.
+impl Freeze for State {
+    fn freeze(&mut self) {
+        let Self {
+            rehearsal: _,
+            rehearsal_time: _,
+            scheme: _,
+            cut_offs: _,
+            asset_cut_offs,
+            calendars: _,
+            entry_cut_offs: _,
+            directory,
+            accounts,
+            mirrors,
+            limits,
+            usage,
+            identities,
+            queues,
+            unmatched,
+            pending,
+            groups,
+            documents,
+            member_expiries,
+            cycles,
+            cycle_numbers,
+            cycles_live: _,
+            quotes,
+            rates: _,
+            tokens,
+            token_labels,
+            tokens_version: _,
+            requests,
+            acknowledged,
+            gross_batch,
+            batches: _,
+            statistics: _,
+        } = self;
+        let money: [&mut dyn Freeze; 6] =
+            [directory, accounts, mirrors, limits, usage, gross_batch];
+        let instructions: [&mut dyn Freeze; 7] = [
+            identities,
+            queues,
+            unmatched,
+            cycles,
+            cycle_numbers,
+            quotes,
+            requests,
+        ];
+        let conditions: [&mut dyn Freeze; 4] = [pending, groups, documents, member_expiries];
+        let rest: [&mut dyn Freeze; 4] = [asset_cut_offs, tokens, token_labels, acknowledged];
+        let all = money.into_iter().chain(instructions).chain(conditions);
+        let all = all.chain(rest);
+        all.for_each(Freeze::freeze);
+    }
+}
+
 impl Account {
     fn balance(&self) -> i128 {
         i128::from(self.free) + i128::from(self.reserved)
@@ -374,6 +490,15 @@ impl Mirror {
     /// What the agent holds, as a negative amount.
     fn balance(&self) -> i128 {
         self.total_out - self.total_in
+    }
+}
+
+/// When an instruction of a lane and value date is too late without a condition that says so: gross
+/// settles on the date itself, net as long as a cycle of it takes instructions.
+fn end_of_life(lane: Lane, date: Date) -> Timestamp {
+    match lane {
+        Lane::Gross => end_of(date),
+        Lane::Net => Timestamp(i64::MAX),
     }
 }
 

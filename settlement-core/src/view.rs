@@ -1,13 +1,13 @@
 //! Questions to the live state, and their answers: names and minor units, ready for an edge to print.
 
 use crate::command::{
-    AccountLine, AssetLine, CutOffs, LimitLine, ParticipantLine, Position, QuoteTerms, RateLine,
-    Token,
+    AccountLine, AssetCutOff, AssetDay, AssetLine, CutOffPurpose, CutOffs, LimitLine,
+    ParticipantLine, Position, QuoteRequest, QuoteTerms, RateLine, RateRules, Token,
 };
-use crate::ids::{BatchNumber, Bic, CycleName, Sequence, Timestamp, Uetr};
-use crate::instruction::{Identity, ShortText};
+use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
+use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
-use fx::AssetCode;
+use fx::{AssetCode, BestRate, DecimalText, Fraction, Pair};
 
 /// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +40,14 @@ pub enum Waiting {
     Liquidity,
     /// A party is suspended.
     Held,
+    /// Too few of the named participants have approved it.
+    Approval,
+    /// Nobody has shown the preimage of its hash lock.
+    Preimage,
+    /// Its instant has not come.
+    NotBefore,
+    /// Others of its group are not ready.
+    Group,
 }
 
 /// The current answer to an instruction.
@@ -54,6 +62,21 @@ pub struct InstructionAnswer {
     pub repeated: bool,
 }
 
+/// How far an instruction's conditions have come.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ConditionsView {
+    /// Those named that have approved.
+    pub approved_by: Vec<Bic>,
+    /// Those named that have not.
+    pub approvals_missing: Vec<Bic>,
+    /// How many more must.
+    pub approvals_outstanding: u32,
+    /// The hash lock is open.
+    pub preimage_shown: bool,
+    /// Instructions of its group that are ready.
+    pub group_ready: u64,
+}
+
 /// A question. Answered at the durable watermark.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
@@ -61,23 +84,24 @@ pub enum Query {
     Instructions(Uetr),
     /// Of one participant, or of all. Answer: [`View::Positions`].
     Positions(Option<Bic>),
+    /// How far the conditions of an instruction have come. Answer: [`View::Conditions`].
+    Conditions(Identity),
     /// Positions and bilateral nets of one participant, or of all. Answer: [`View::Cycle`].
     Cycle(CycleName, Option<Bic>),
     /// Without positions. Answer: [`View::Cycles`].
     Cycles,
-    /// Unsettled members of a cycle that concern one participant, or all, from an offset on, at most
-    /// `limit`. Answer: [`View::Unsettled`].
-    #[allow(missing_docs)]
-    Unsettled {
-        cycle: CycleName,
-        participant: Option<Bic>,
-        offset: usize,
-        limit: usize,
-    },
     /// By provider and its quote id. Answer: [`View::Quote`].
     Quote(Bic, ShortText),
-    /// Answer: [`View::Rates`].
-    Rates,
+    /// By taker and its request id. Answer: [`View::QuoteRequest`].
+    QuoteRequest(Bic, ShortText),
+    /// Those that take offers now; with a BIC, those that ask it. Answer: [`View::QuoteRequests`].
+    OpenQuoteRequests(Option<Bic>),
+    /// Of one provider, or of all. Answer: [`View::QuoteLimits`].
+    QuoteLimits(Option<Bic>),
+    /// Answer: [`View::RoundingLedger`].
+    RoundingLedger(RoundingQuestion),
+    /// Rates with the best of each side. Answer: [`View::RateBook`].
+    RateBook(RateQuestion),
     /// Answer: [`View::Scheme`].
     Scheme,
     /// Answer: [`View::ControlTotals`].
@@ -94,12 +118,18 @@ pub enum Query {
 pub enum View {
     Instructions(Vec<InstructionAnswer>),
     Positions(Vec<PositionView>),
+    /// `None`: it waits for no condition.
+    Conditions(Option<ConditionsView>),
     /// `None`: no such cycle.
     Cycle(Option<Box<CycleView>>),
     Cycles(Vec<CycleView>),
-    Unsettled(Vec<UnsettledView>),
     Quote(Option<Box<QuoteView>>),
-    Rates(Vec<RateLine>),
+    RateBook(Box<RateBookView>),
+    /// `None`: no such request.
+    QuoteRequest(Option<Box<QuoteRequestView>>),
+    QuoteRequests(Vec<QuoteRequestView>),
+    QuoteLimits(Vec<QuoteLimitView>),
+    RoundingLedger(Vec<RoundingLine>),
     Scheme(Box<SchemeView>),
     ControlTotals(Vec<ControlTotal>),
     Statistics(Statistics),
@@ -128,6 +158,9 @@ pub struct PositionView {
     pub queued_out: i128,
     pub queued_in: i128,
     pub instruction_limit: Option<i64>,
+    /// Of what is free: kept for urgent gross instructions, and for high and urgent ones.
+    pub kept_urgent: i64,
+    pub kept_high: i64,
     /// Cycles that are not completed in which the account has members or a fund.
     pub cycles: Vec<FundView>,
 }
@@ -188,6 +221,10 @@ pub struct CycleView {
     pub net_value: i128,
     pub base_asset: AssetView,
     pub batches: Vec<BatchNumber>,
+    /// Of all that its instants were worked out from.
+    pub calendar_version: Digest,
+    /// Instants of assets with cut-offs of their own, by asset and purpose.
+    pub cut_offs: Vec<(AssetCode, CutOffPurpose, Timestamp)>,
 }
 
 /// One asset's sums over a cycle's members.
@@ -211,34 +248,65 @@ pub struct BilateralView {
     pub net: i128,
 }
 
-/// Why a member of a cycle is unsettled.
+/// Why a unit waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
-pub struct UnsettledView {
+pub struct ExplanationView {
     pub answer: InstructionAnswer,
-    pub test: UnsettledTest,
-    /// The binding account; of an order, the account whose queue it stands in.
+    /// The first failing test of the step that removed it from the run.
+    pub test: BindingTest,
+    /// The step removed it because it stands behind this one, which the step removed before.
+    pub behind: Option<Sequence>,
+    /// The binding account: the one that the test reads or, where it spans accounts, that of the
+    /// participant's largest short in base value.
     pub participant: Bic,
     pub asset: AssetView,
+    /// Minor units of `missing_asset`: the account's, or the base asset where the test spans accounts.
+    pub missing: i128,
+    pub missing_asset: AssetView,
+    /// The smallest pay-in to the binding account with which the instruction settles, order kept;
+    /// `None` if none does, or if it was not asked for.
+    pub smallest_pay_in: Option<i64>,
 }
 
-/// The first failing test of the trace step that removed it.
+/// What binds a waiting unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UnsettledTest {
-    /// The account is short by so many minor units.
-    Floor {
-        /// Minor units.
-        missing: i128,
-    },
-    /// Removed because a unit before it on the account was.
-    Order {
-        /// That unit.
-        behind: Sequence,
-    },
+pub enum BindingTest {
+    /// The account must not be short, and would be.
+    Floor,
+    /// The account would be short by more than its limit.
+    ShortLimit,
+    /// The participant's shorts would be worth more than their limit.
+    AggregateShort,
+    /// The participant's accounts would be worth less than nothing after haircuts.
+    AccountValue,
+    /// More would be paid to one counterparty than its cap allows.
+    BilateralCap,
     /// A party is suspended.
     Held,
+    /// The account is blocked, or closed; or the unit stands behind one that it stops.
+    Blocked,
     /// No run yet.
     NotRun,
+    /// Nothing: the next run settles it.
+    None,
+}
+
+impl BindingTest {
+    /// As on the wire and in documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::ShortLimit => "short_limit",
+            Self::AggregateShort => "aggregate_short",
+            Self::AccountValue => "account_value",
+            Self::BilateralCap => "bilateral_cap",
+            Self::Held => "held",
+            Self::Blocked => "blocked",
+            Self::NotRun => "not_run",
+            Self::None => "none",
+        }
+    }
 }
 
 /// A quote.
@@ -253,6 +321,60 @@ pub struct QuoteView {
     pub target_amount: i64,
     pub residual: (i128, i128),
     pub state: QuoteState,
+    /// The instruction that consumed it, and where that stands now.
+    pub instruction: Option<InstructionAnswer>,
+}
+
+/// What a taker asked for, and what it was offered.
+#[derive(Clone, PartialEq, Debug)]
+#[allow(missing_docs)]
+pub struct QuoteRequestView {
+    pub taker: Bic,
+    pub request: QuoteRequest,
+    pub source: AssetView,
+    pub target: AssetView,
+    /// Whether it takes offers.
+    pub is_open: bool,
+    /// Open ones first, the best for the taker first; of equals the first that was locked.
+    pub offers: Vec<QuoteView>,
+}
+
+/// A provider's limit, and how much of it is reserved. Minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct QuoteLimitView {
+    pub provider: Bic,
+    pub asset: AssetView,
+    pub limit: i64,
+    /// By open quotes, and by accepted ones that have not settled.
+    pub reserved: i128,
+}
+
+/// What the rounding ledger is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RoundingQuestion {
+    /// Of one provider, or of all.
+    pub provider: Option<Bic>,
+    /// Of one value date, or of all.
+    pub date: Option<Date>,
+}
+
+/// What rounding gave a provider in one asset on one value date, over its quotes that settled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoundingLine {
+    /// Whose quotes.
+    pub provider: Bic,
+    /// In which each quote's computed amount is.
+    pub asset: AssetView,
+    /// The quotes' value date.
+    pub date: Date,
+    /// How many.
+    pub quotes: u64,
+    /// What rounding gave (above zero) or took, in units of the asset, exactly; `None` if the sum does not
+    /// fit [`fx::fraction::PART_BITS_MAX`]: then the parts say it.
+    pub gained: Option<Fraction>,
+    /// The same by denominator, as quotes at one rate have it: they sum to it exactly, whatever fits.
+    pub parts: Vec<Fraction>,
 }
 
 /// A quote's state.
@@ -262,6 +384,35 @@ pub enum QuoteState {
     Locked,
     Accepted,
     Expired,
+}
+
+/// What the rate book is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RateQuestion {
+    /// Of one pair, crossed if need be; `None`: of every pair that a provider has.
+    pub pair: Option<Pair>,
+    /// Units of the pair's base that the rate must hold for; `None`: any rate will do.
+    pub size: Option<DecimalText>,
+}
+
+/// The rate book.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RateBookView {
+    /// Each with whether it is stale; the latest set's first.
+    pub lines: Vec<(RateLine, bool)>,
+    /// By pair.
+    pub best: Vec<BestRates>,
+    /// What holds for all of them.
+    pub rules: RateRules,
+}
+
+/// The best fresh rates of a pair; a side is `None` if there is none for the size.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct BestRates {
+    pub pair: Pair,
+    pub bid: Option<BestRate>,
+    pub ask: Option<BestRate>,
 }
 
 /// The scheme.
@@ -277,6 +428,8 @@ pub struct SchemeView {
     pub accounts: Vec<AccountLine>,
     pub limits: Vec<LimitLine>,
     pub cut_offs: Option<CutOffs>,
+    pub asset_cut_offs: Vec<AssetCutOff>,
+    pub days: Vec<AssetDay>,
     /// Hashes stay inside; for [`Token::label`] and [`Token::caller`].
     pub tokens: Vec<Token>,
 }
@@ -364,4 +517,75 @@ impl SubmitAnswer {
             status: answer.status,
         });
     }
+}
+
+/// What accounts need over the next value dates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct FundingView {
+    pub base_asset: AssetView,
+    pub rows: Vec<FundingRow>,
+}
+
+/// One account on one value date. Minor units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct FundingRow {
+    pub value_date: Date,
+    pub participant: Bic,
+    pub asset: AssetView,
+    /// The account takes no debits or credits.
+    pub blocked: bool,
+    /// What is there for it: the free balance today, and what the value date's cycle funds hold.
+    pub held: i128,
+    pub incoming: i128,
+    pub outgoing: i128,
+    /// `held + incoming - outgoing`.
+    pub projected: i128,
+    /// `max(0, -projected)`.
+    pub needed: i128,
+    /// At the rates of now, half-even; `None` without a rate.
+    pub needed_in_base: Option<i128>,
+}
+
+/// What would settle if.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct WhatIfView {
+    pub base_asset: AssetView,
+    pub before: RunTotals,
+    pub after: RunTotals,
+    /// Settle after and not before, in queue order.
+    pub settles: Vec<InstructionAnswer>,
+    /// Settle before and not after, in queue order; cancelled and suspended ones are not listed.
+    pub waits: Vec<InstructionAnswer>,
+    /// For each added instruction, in order, whether it settles.
+    pub added: Vec<bool>,
+    /// Accounts that close at another balance, by participant, then asset.
+    pub closing: Vec<ClosingChange>,
+    /// What the pay-ins cost, in minor units of the base asset; `None` without a rate.
+    pub funding_in_base: Option<i128>,
+}
+
+/// What one run settles and leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RunTotals {
+    /// Instructions (a matched trade counts as two).
+    pub settled: u64,
+    /// Instructions that wait for the run and stay behind.
+    pub waiting: u64,
+    /// Legs that settle, in minor units of the base asset; `None` without rates.
+    pub settled_value: Option<i128>,
+    /// What would have to be paid in for all to settle, in the base asset; `None` without rates.
+    pub needed_value: Option<i128>,
+}
+
+/// An account's balance after the run. Minor units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct ClosingChange {
+    pub participant: Bic,
+    pub asset: AssetView,
+    pub before: i128,
+    pub after: i128,
 }

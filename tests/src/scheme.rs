@@ -66,6 +66,7 @@ pub fn scheme() -> v1::Scheme {
             pay_in: "16:00".to_owned(),
             completion: "18:00".to_owned(),
         }),
+        ..v1::Scheme::default()
     }
 }
 

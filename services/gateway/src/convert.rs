@@ -1,14 +1,14 @@
 //! The core's views as wire messages: names, statuses, instants, and amounts in major units as text.
 
 use crate::rejection;
-use fx::format_minor_units;
-use settlement_core::command::FixedSide;
-use settlement_core::ids::Timestamp;
+use fx::{AssetCode, format_minor_units};
+use settlement_core::command::{CutOffPurpose, FixedSide};
+use settlement_core::ids::{Bic, Sequence, Timestamp};
 use settlement_core::instruction::Kind;
 use settlement_core::view::{
-    AssetTotals, AssetView, BilateralView, ControlTotal, CycleState, CycleView, FundView,
-    InstructionAnswer, PositionView, QuoteState, QuoteView, Status, UnsettledTest, UnsettledView,
-    Waiting,
+    AssetTotals, AssetView, BilateralView, ClosingChange, ControlTotal, CycleState, CycleView,
+    ExplanationView, FundView, FundingRow, InstructionAnswer, PositionView, QuoteState, QuoteView,
+    RunTotals, Status, Waiting, WhatIfView,
 };
 use valuta_proto::v1;
 
@@ -41,6 +41,10 @@ pub(crate) const fn status_and_reason(status: &Status) -> (v1::Status, v1::Waiti
         Status::Waiting(Waiting::Order) => v1::WaitingReason::Order,
         Status::Waiting(Waiting::Liquidity) => v1::WaitingReason::Liquidity,
         Status::Waiting(Waiting::Held) => v1::WaitingReason::Held,
+        Status::Waiting(Waiting::Approval) => v1::WaitingReason::Approval,
+        Status::Waiting(Waiting::Preimage) => v1::WaitingReason::Preimage,
+        Status::Waiting(Waiting::NotBefore) => v1::WaitingReason::NotBefore,
+        Status::Waiting(Waiting::Group) => v1::WaitingReason::Group,
         _ => v1::WaitingReason::Unspecified,
     };
     let status = match status {
@@ -105,6 +109,30 @@ pub(crate) fn cycle(cycle: CycleView) -> v1::Cycle {
         gross_value: amount(cycle.gross_value, base),
         net_funding: amount(cycle.net_value, base),
         base_asset: base.code.to_string(),
+        calendar_version: hex(&cycle.calendar_version.0),
+        cut_offs: cycle.cut_offs.iter().map(cycle_cut_off).collect(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn cycle_cut_off(&(asset, purpose, at): &(AssetCode, CutOffPurpose, Timestamp)) -> v1::CycleCutOff {
+    v1::CycleCutOff {
+        asset: asset.to_string(),
+        purpose: cut_off_purpose(purpose) as i32,
+        time: Some(time(at)),
+    }
+}
+
+pub(crate) const fn cut_off_purpose(purpose: CutOffPurpose) -> v1::CutOffPurpose {
+    match purpose {
+        CutOffPurpose::Customer => v1::CutOffPurpose::Customer,
+        CutOffPurpose::Interbank => v1::CutOffPurpose::Interbank,
+        CutOffPurpose::Cancel => v1::CutOffPurpose::Cancel,
+        CutOffPurpose::PayIn => v1::CutOffPurpose::PayIn,
+        CutOffPurpose::Close => v1::CutOffPurpose::Close,
     }
 }
 
@@ -120,6 +148,7 @@ fn cycle_position(fund: &FundView) -> v1::CyclePosition {
         pay_in_paid: amount(fund.pay_in_paid),
         pay_out_due: amount(fund.pay_out_due),
         pay_out_paid: amount(fund.pay_out_paid),
+        pay_in_deadline: Some(time(fund.pay_in_deadline)),
     }
 }
 
@@ -142,20 +171,85 @@ fn bilateral(net: &BilateralView) -> v1::BilateralNet {
     }
 }
 
-pub(crate) fn unsettled(view: &UnsettledView) -> v1::Unsettled {
-    let (test, missing, behind) = match view.test {
-        UnsettledTest::Floor { missing } => ("floor", amount(missing, view.asset), 0),
-        UnsettledTest::Order { behind } => ("order", String::new(), behind.0),
-        UnsettledTest::Held => ("held", String::new(), 0),
-        UnsettledTest::NotRun => ("not_run", String::new(), 0),
-    };
-    v1::Unsettled {
+/// What `reader` may know of it: a participant is not told of others' accounts.
+pub(crate) fn explanation(view: &ExplanationView, reader: Option<Bic>) -> v1::Explanation {
+    let told = reader.is_none_or(|reader| reader == view.participant);
+    let tell = |text: String| if told { text } else { String::new() };
+    let is_short = view.missing > 0;
+    let binding_test = view.test.name().to_owned();
+    v1::Explanation {
         status: Some(instruction_status(&view.answer)),
-        test: test.to_owned(),
-        participant: view.participant.to_string(),
-        asset: view.asset.code.to_string(),
-        missing,
-        behind,
+        test: match view.behind {
+            Some(_) => "order".to_owned(),
+            None => binding_test.clone(),
+        },
+        participant: tell(view.participant.to_string()),
+        asset: tell(view.asset.code.to_string()),
+        missing: if is_short {
+            tell(amount(view.missing, view.missing_asset))
+        } else {
+            String::new()
+        },
+        behind: view.behind.map_or(0, |behind| behind.0),
+        binding_test: tell(binding_test),
+        missing_asset: if is_short {
+            tell(view.missing_asset.code.to_string())
+        } else {
+            String::new()
+        },
+        smallest_pay_in: view
+            .smallest_pay_in
+            .map_or_else(String::new, |pay_in| tell(amount(pay_in, view.asset))),
+    }
+}
+
+pub(crate) fn what_if(view: &WhatIfView, sequence: Sequence) -> v1::WhatIfResponse {
+    let base = |minor: Option<i128>| {
+        minor.map_or_else(String::new, |minor| amount(minor, view.base_asset))
+    };
+    let totals = |totals: &RunTotals| v1::RunTotals {
+        settled: totals.settled,
+        waiting: totals.waiting,
+        settled_value: base(totals.settled_value),
+        needed_value: base(totals.needed_value),
+    };
+    let listed = |answers: &[InstructionAnswer]| {
+        let answers = answers.iter().take(crate::paging::PAGE_SIZE_MAX);
+        answers.map(instruction_status).collect()
+    };
+    let closing = |change: &ClosingChange| v1::ClosingChange {
+        participant: change.participant.to_string(),
+        asset: change.asset.code.to_string(),
+        before: amount(change.before, change.asset),
+        after: amount(change.after, change.asset),
+    };
+    v1::WhatIfResponse {
+        sequence: sequence.0,
+        base_asset: view.base_asset.code.to_string(),
+        before: Some(totals(&view.before)),
+        after: Some(totals(&view.after)),
+        settles: listed(&view.settles),
+        waits: listed(&view.waits),
+        added: view.added.clone(),
+        closing: view.closing.iter().map(closing).collect(),
+        funding_in_base: base(view.funding_in_base),
+    }
+}
+
+pub(crate) fn funding(row: &FundingRow, base: AssetView) -> v1::ProjectedFunding {
+    let in_asset = |minor: i128| amount(minor, row.asset);
+    v1::ProjectedFunding {
+        value_date: row.value_date.to_string(),
+        participant: row.participant.to_string(),
+        asset: row.asset.code.to_string(),
+        held: in_asset(row.held),
+        incoming: in_asset(row.incoming),
+        outgoing: in_asset(row.outgoing),
+        projected: in_asset(row.projected),
+        needed: in_asset(row.needed),
+        needed_in_base: row
+            .needed_in_base
+            .map_or_else(String::new, |minor| amount(minor, base)),
     }
 }
 

@@ -11,6 +11,7 @@ use prost_types::Timestamp as WireTime;
 use settlement_core::command::{Action, Caller, Command, Refusal};
 use settlement_core::ids::Sequence;
 use settlement_core::instruction::Digest;
+use settlement_core::state::FrozenView;
 use settlement_core::view::{AssetView, CommandAnswer, Query, SchemeView};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -112,6 +113,24 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
             .wait(&format!("sequence {min_sequence}"), answer)
             .await?
             .map_err(errors::engine)
+    }
+
+    /// Answers a question over the frozen state on a thread of its own.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        call: Call,
+        min_sequence: u64,
+        question: impl FnOnce(&FrozenView) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        let answer = async {
+            let frozen = self.engine.frozen(Sequence(min_sequence)).await;
+            let frozen = frozen.map_err(errors::engine)?;
+            let answered = tokio::task::spawn_blocking(move || question(&frozen)).await;
+            answered.map_err(|_| errors::internal("a question over the frozen state failed"))
+        };
+        call.deadline
+            .wait(&format!("sequence {min_sequence}"), answer)
+            .await?
     }
 
     pub(crate) async fn scheme(

@@ -19,8 +19,8 @@ use crate::ports::{Engine, InstructionRow, ListFilter, Reads, StatusFilter};
 use crate::{raw as moved, wire};
 use settlement_core::command::Action;
 use settlement_core::ids::{Bic, Sequence};
-use settlement_core::instruction::{Identity, Kind, Lane};
-use settlement_core::view::{InstructionAnswer, Query};
+use settlement_core::instruction::{Identity, Kind, Lane, Priority};
+use settlement_core::view::{InstructionAnswer, Query, Status as CoreStatus};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use valuta_proto::raw::payment_service_server::PaymentService;
@@ -86,7 +86,11 @@ impl<E: Engine, R: Reads> PaymentService for Gateway<E, R> {
         let mut instructions = Vec::with_capacity(answers.len());
         for answer in answers {
             if let Some(row) = self.readable(reader, answer).await? {
-                instructions.push(moved::view(&row));
+                let conditions = self.progress(call, &answer).await?;
+                instructions.push(raw::InstructionView {
+                    conditions,
+                    ..moved::view(&row)
+                });
             }
         }
         if instructions.is_empty() {
@@ -149,6 +153,93 @@ impl<E: Engine, R: Reads> PaymentService for Gateway<E, R> {
         };
         let answer = self.answer_of(call, identity, done.sequence).await?;
         Ok(Response::new(raw::CancelInstructionResponse {
+            status: Some(moved::status(&answer)),
+            sequence: done.sequence.0,
+        }))
+    }
+
+    async fn approve_instruction(
+        &self,
+        request: Request<raw::ApproveInstructionRequest>,
+    ) -> Answer<raw::ApproveInstructionResponse> {
+        let (call, request) = self.open(request)?;
+        let identity = identity(&request.uetr, &request.instructing, request.kind)?;
+        let content = raw::ApproveInstructionRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let write = Write::new(
+            &request.request_id,
+            request.created,
+            "ApproveInstruction",
+            &content,
+        );
+        let done = self.command(call, write, Action::Approve(identity)).await?;
+        let answer = self.answer_of(call, identity, done.sequence).await?;
+        Ok(Response::new(raw::ApproveInstructionResponse {
+            status: Some(moved::status(&answer)),
+            sequence: done.sequence.0,
+        }))
+    }
+
+    async fn show_preimage(
+        &self,
+        request: Request<raw::ShowPreimageRequest>,
+    ) -> Answer<raw::ShowPreimageResponse> {
+        let (call, request) = self.open(request)?;
+        let identity = identity(&request.uetr, &request.instructing, request.kind)?;
+        let content = raw::ShowPreimageRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let write = Write::new(
+            &request.request_id,
+            request.created,
+            "ShowPreimage",
+            &content,
+        );
+        let preimage = request.preimage.to_vec();
+        let action = Action::ShowPreimage { identity, preimage };
+        let done = self.command(call, write, action).await?;
+        let answer = self.answer_of(call, identity, done.sequence).await?;
+        Ok(Response::new(raw::ShowPreimageResponse {
+            status: Some(moved::status(&answer)),
+            sequence: done.sequence.0,
+        }))
+    }
+
+    async fn set_priority(
+        &self,
+        request: Request<raw::SetPriorityRequest>,
+    ) -> Answer<raw::SetPriorityResponse> {
+        let (call, request) = self.open(request)?;
+        let instructing = auth::participant(call.caller)?;
+        let identity = Identity {
+            uetr: fields::uetr("uetr", &request.uetr)?,
+            instructing,
+            kind: fields::kind("kind", request.kind)?,
+        };
+        let content = raw::SetPriorityRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let write = Write::new(
+            &request.request_id,
+            request.created,
+            "SetPriority",
+            &content,
+        );
+        let action = Action::SetPriority {
+            uetr: identity.uetr,
+            kind: identity.kind,
+            priority: priority(request.priority)?,
+        };
+        let done = self.command(call, write, action).await?;
+        let answer = self.answer_of(call, identity, done.sequence).await?;
+        Ok(Response::new(raw::SetPriorityResponse {
             status: Some(moved::status(&answer)),
             sequence: done.sequence.0,
         }))
@@ -228,6 +319,20 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
         }))
     }
 
+    /// What an instruction's conditions still wait for, if they do.
+    async fn progress(
+        &self,
+        call: Call,
+        answer: &InstructionAnswer,
+    ) -> Result<Option<raw::ConditionsProgress>, Status> {
+        let CoreStatus::Waiting(_) = answer.status else {
+            return Ok(None);
+        };
+        let query = Query::Conditions(answer.identity);
+        let view = view!(self.query(call, query, 0).await?, Conditions)?;
+        Ok(view.as_ref().map(moved::progress))
+    }
+
     async fn answer_of(
         &self,
         call: Call,
@@ -240,7 +345,25 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
         view!(answers, Instructions)?
             .into_iter()
             .find(|answer| answer.identity == identity)
-            .ok_or_else(|| errors::internal("a cancelled instruction is not found"))
+            .ok_or_else(|| errors::internal("an instruction that was just written to is not found"))
+    }
+}
+
+fn identity(uetr: &str, instructing: &str, kind: i32) -> Result<Identity, Status> {
+    Ok(Identity {
+        uetr: fields::uetr("uetr", uetr)?,
+        instructing: fields::bic("instructing", instructing)?,
+        kind: fields::kind("kind", kind)?,
+    })
+}
+
+fn priority(value: i32) -> Result<Priority, Status> {
+    match v1::Priority::try_from(value) {
+        Ok(v1::Priority::Unspecified) => Err(errors::missing("priority")),
+        Ok(v1::Priority::Normal) => Ok(Priority::Normal),
+        Ok(v1::Priority::High) => Ok(Priority::High),
+        Ok(v1::Priority::Urgent) => Ok(Priority::Urgent),
+        Err(_) => Err(fields::unknown("priority")),
     }
 }
 

@@ -11,8 +11,10 @@
 use settlement_core::command::{Caller, Command, Position, Refusal};
 use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp, Uetr};
 use settlement_core::instruction::Submissions;
+use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
 use std::future::Future;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use settlement_core::rows::{
@@ -76,6 +78,13 @@ pub trait Engine: Clone + Send + Sync + 'static {
         query: Query,
         min_sequence: Sequence,
     ) -> impl Future<Output = Result<Answered, EngineError>> + Send;
+
+    /// The state at the durable watermark, once that is at least `min_sequence`: for questions that
+    /// would cost the writer too much. Callers at one sequence share one view.
+    fn frozen(
+        &self,
+        min_sequence: Sequence,
+    ) -> impl Future<Output = Result<Arc<FrozenView>, EngineError>> + Send;
 
     /// The canonical bytes of the instruction with this number; `None` if that input is none.
     fn content(

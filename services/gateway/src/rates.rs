@@ -6,11 +6,12 @@ use crate::errors;
 use crate::fields;
 use crate::gateway::{Gateway, Write, view};
 use crate::ports::{Engine, Reads};
-use fx::Rounding;
-use settlement_core::command::{Action, Caller, FixedSide, QuoteTerms, RateLine};
+use fx::{BestRate, DecimalText, Rounding};
+use rust_decimal::Decimal;
+use settlement_core::command::{Action, Caller, FixedSide, QuoteTerms, RateLine, RateRules};
 use settlement_core::ids::Bic;
 use settlement_core::instruction::ShortText;
-use settlement_core::view::{Query, QuoteView, SchemeView};
+use settlement_core::view::{BestRates, Query, QuoteView, RateQuestion, SchemeView};
 use tonic::{Request, Response, Status};
 use valuta_proto::v1;
 use valuta_proto::v1::fx_service_server::FxService;
@@ -19,6 +20,8 @@ type Answer<T> = Result<Response<T>, Status>;
 
 /// Of a rate's source.
 const SOURCE_CHARS_MAX: usize = 35;
+/// Of a rate's text for people.
+const RATE_DIGITS: usize = 12;
 
 #[tonic::async_trait]
 impl<E: Engine, R: Reads> FxService for Gateway<E, R> {
@@ -45,11 +48,37 @@ impl<E: Engine, R: Reads> FxService for Gateway<E, R> {
         request: Request<v1::GetRatesRequest>,
     ) -> Answer<v1::GetRatesResponse> {
         let (call, request) = self.open(request)?;
-        let answered = self.query(call, Query::Rates, request.min_sequence).await?;
+        let question = question(&request)?;
+        let query = Query::RateBook(question);
+        let answered = self.query(call, query, request.min_sequence).await?;
         let sequence = answered.sequence.0;
+        let book = view!(answered, RateBook)?;
         Ok(Response::new(v1::GetRatesResponse {
-            rates: view!(answered, Rates)?.iter().map(rate).collect(),
+            rates: book.lines.iter().map(rate).collect(),
             sequence,
+            best: book.best.iter().map(best_rates).collect(),
+            rules: Some(rate_rules(&book.rules)),
+        }))
+    }
+
+    async fn set_rate_rules(
+        &self,
+        request: Request<v1::SetRateRulesRequest>,
+    ) -> Answer<v1::SetRateRulesResponse> {
+        let (call, request) = self.open(request)?;
+        let rules = parse_rules(&request)?;
+        let content = v1::SetRateRulesRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let (id, created) = (&request.request_id, request.created);
+        let write = Write::new(id, created, "SetRateRules", &content);
+        let done = self
+            .command(call, write, Action::SetRateRules(rules))
+            .await?;
+        Ok(Response::new(v1::SetRateRulesResponse {
+            sequence: done.sequence.0,
         }))
     }
 
@@ -123,11 +152,84 @@ fn rate_line((at, rate): (usize, &v1::Rate)) -> Result<RateLine, Status> {
         ask: fields::decimal(&field("ask"), &rate.ask)?,
         time: fields::time(&field("time"), rate.time)?,
         source: fields::text(&field("source"), &rate.source, SOURCE_CHARS_MAX)?,
+        size_max: optional_decimal(&field("size_max"), &rate.size_max)?,
     })
 }
 
-fn rate(line: &RateLine) -> v1::Rate {
+/// Empty is none.
+fn optional_decimal(field: &str, text: &str) -> Result<Option<Decimal>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    fields::decimal(field, text).map(Some)
+}
+
+fn question(request: &v1::GetRatesRequest) -> Result<RateQuestion, Status> {
+    let pair = match request.pair.as_str() {
+        "" => None,
+        text => Some(fields::pair("pair", text)?),
+    };
+    let form = || errors::invalid("size", "decimal text above zero, at most 18 digits");
+    let size = match request.size.as_str() {
+        "" => None,
+        text => Some(DecimalText::parse(text.as_bytes()).map_err(|_| form())?),
+    };
+    if size.is_some_and(|size| size.negative || size.mantissa == 0) {
+        return Err(form());
+    }
+    Ok(RateQuestion { pair, size })
+}
+
+fn parse_rules(request: &v1::SetRateRulesRequest) -> Result<RateRules, Status> {
+    let rules = request.rules.as_ref();
+    let rules = rules.ok_or_else(|| errors::missing("rules"))?;
+    let seconds = i64::try_from(rules.stale_after_seconds).ok();
+    let stale_after_ms = seconds
+        .and_then(|seconds| seconds.checked_mul(1_000))
+        .ok_or_else(|| errors::invalid("rules.stale_after_seconds", "a number of seconds"))?;
+    let source = &rules.valuation_source;
+    Ok(RateRules {
+        stale_after_ms: (stale_after_ms > 0).then_some(stale_after_ms),
+        deviation_max: optional_decimal("rules.deviation_max", &rules.deviation_max)?,
+        valuation_source: (!source.is_empty()).then(|| source.clone()),
+    })
+}
+
+fn rate_rules(rules: &RateRules) -> v1::RateRules {
+    let stale_after_ms = rules.stale_after_ms.unwrap_or_default();
+    let deviation = rules.deviation_max.map(|it| it.to_string());
+    v1::RateRules {
+        stale_after_seconds: u64::try_from(stale_after_ms / 1_000).unwrap_or_default(),
+        deviation_max: deviation.unwrap_or_default(),
+        valuation_source: rules.valuation_source.clone().unwrap_or_default(),
+    }
+}
+
+fn best_rates(best: &BestRates) -> v1::BestRates {
+    v1::BestRates {
+        pair: best.pair.to_string(),
+        bid: best.bid.as_ref().map(best_rate),
+        ask: best.ask.as_ref().map(best_rate),
+    }
+}
+
+fn best_rate(best: &BestRate) -> v1::BestRate {
+    v1::BestRate {
+        rate: best.rate.to_text(RATE_DIGITS),
+        numerator: best.rate.numerator().to_string(),
+        denominator: best.rate.denominator().to_string(),
+        chain: best.chain.iter().map(ToString::to_string).collect(),
+        sources: best.providers.clone(),
+    }
+}
+
+fn rate((line, is_stale): &(RateLine, bool)) -> v1::Rate {
     v1::Rate {
+        size_max: line
+            .size_max
+            .map(|size| size.to_string())
+            .unwrap_or_default(),
+        is_stale: *is_stale,
         pair: line.pair.to_string(),
         bid: line.bid.to_string(),
         ask: line.ask.to_string(),

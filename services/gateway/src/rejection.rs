@@ -1,6 +1,7 @@
 //! The core's rejections on the wire: ISO 20022 code, stable name, field and a sentence. One table.
 
 use crate::wire::{CODE_CHARS_MAX, ISO_MESSAGE_BYTES_MAX, REMITTANCE_CHARS_MAX, WireError};
+use settlement_core::conditions::{APPROVERS_MAX, GROUP_MEMBERS_MAX};
 use settlement_core::instruction::{LEGS_MAX, SHORT_TEXT_CHARS_MAX};
 use settlement_core::rejection::{Fault, Field, Malformed, Rejection};
 use valuta_proto::v1;
@@ -166,6 +167,11 @@ fn parts(rejection: &Rejection) -> (&'static str, Place, &'static str) {
             Of("value_date"),
             "no open cycle of the value date takes it any more",
         ),
+        R::PastAssetCutOff { leg } => (
+            "PAST_ASSET_CUT_OFF",
+            Leg(leg, "asset"),
+            "past the asset's cut-off for such an instruction on this value date",
+        ),
         R::CreatedTooOld => (
             "CREATED_TOO_OLD",
             Of("created"),
@@ -179,7 +185,17 @@ fn parts(rejection: &Rejection) -> (&'static str, Place, &'static str) {
         R::NoBusinessDay => (
             "NO_BUSINESS_DAY",
             Of("value_date"),
-            "not a business day of every currency in the legs",
+            "a weekend: not a business day of every currency in the legs",
+        ),
+        R::HolidayOfAsset { leg } => (
+            "HOLIDAY_OF_ASSET",
+            Leg(leg, "asset"),
+            "the value date is a holiday of this asset",
+        ),
+        R::BeyondCalendar { leg } => (
+            "BEYOND_CALENDAR",
+            Leg(leg, "asset"),
+            "the holidays of this asset are not known for the value date",
         ),
         R::ValueDateTooFarAhead => (
             "VALUE_DATE_TOO_FAR_AHEAD",
@@ -215,6 +231,36 @@ fn parts(rejection: &Rejection) -> (&'static str, Place, &'static str) {
             "TRADE_MALFORMED",
             Of("legs"),
             "a trade side has two legs, opposite between two parties, in two assets",
+        ),
+        R::ConditionsNeverTrue => (
+            "CONDITIONS_NEVER_TRUE",
+            Of("conditions"),
+            "not_before, expires_at and the value date leave it no time to settle",
+        ),
+        R::ApproverUnknown => (
+            "APPROVER_UNKNOWN",
+            Of("conditions.approvers"),
+            "no participant of the scheme has this BIC",
+        ),
+        R::DocumentHashTaken => (
+            "DOCUMENT_HASH_TAKEN",
+            Of("conditions.document_hash"),
+            "another instruction carries the document",
+        ),
+        R::ApprovalsMissing => (
+            "APPROVALS_MISSING",
+            Of("conditions.approvers"),
+            "approvals were missing when it expired",
+        ),
+        R::PreimageMissing => (
+            "PREIMAGE_MISSING",
+            Of("conditions.hash_lock"),
+            "nobody had shown the preimage when it expired",
+        ),
+        R::GroupIncomplete => (
+            "GROUP_INCOMPLETE",
+            Of("conditions.group_id"),
+            "not all of the group were ready by the cut-off, or when one of it left",
         ),
         R::Unmatched => (
             "UNMATCHED",
@@ -280,15 +326,13 @@ fn field_parts(field: Field, leg: u8) -> (&'static str, Place, String) {
     let identifier = || format!("at most {SHORT_TEXT_CHARS_MAX} printable ASCII characters");
     let code =
         || format!("an ISO 20022 external code of at most {CODE_CHARS_MAX} letters and digits");
+    let instant = || text("an instant of the years 1 to 9999");
+    let hash = || text("the 32 bytes of a SHA-256");
     let bic = || text("a BIC of 8 or 11 characters, upper case (ISO 9362)");
     match field {
         Field::Lane => ("LANE", Of("lane"), text("gross or net")),
         Field::Priority => ("PRIORITY", Of("priority"), text("normal, high or urgent")),
-        Field::Created => (
-            "CREATED",
-            Of("created"),
-            text("an instant of the years 1 to 9999"),
-        ),
+        Field::Created => ("CREATED", Of("created"), instant()),
         Field::ValueDate => ("VALUE_DATE", Of("value_date"), text("a date, YYYY-MM-DD")),
         Field::Legs => ("LEGS", Of("legs"), format!("1 to {LEGS_MAX} legs")),
         Field::LegDebtor => ("LEG_DEBTOR", Leg(leg, "debtor"), bic()),
@@ -336,6 +380,30 @@ fn field_parts(field: Field, leg: u8) -> (&'static str, Place, String) {
             "RETURN_REASON",
             Of("return_reason"),
             format!("of a return only, {}", code()),
+        ),
+        Field::NotBefore => ("NOT_BEFORE", Of("conditions.not_before"), instant()),
+        Field::ExpiresAt => ("EXPIRES_AT", Of("conditions.expires_at"), instant()),
+        Field::Approvers => (
+            "APPROVERS",
+            Of("conditions.approvers"),
+            format!("1 to {APPROVERS_MAX} BICs, each once, together with approvals_needed"),
+        ),
+        Field::ApprovalsNeeded => (
+            "APPROVALS_NEEDED",
+            Of("conditions.approvals_needed"),
+            text("from 1 to as many as are named"),
+        ),
+        Field::HashLock => ("HASH_LOCK", Of("conditions.hash_lock"), hash()),
+        Field::DocumentHash => ("DOCUMENT_HASH", Of("conditions.document_hash"), hash()),
+        Field::GroupId => (
+            "GROUP_ID",
+            Of("conditions.group_id"),
+            format!("{}, together with group_members", identifier()),
+        ),
+        Field::GroupMembers => (
+            "GROUP_MEMBERS",
+            Of("conditions.group_members"),
+            format!("2 to {GROUP_MEMBERS_MAX}, together with group_id"),
         ),
         Field::Message => (
             "MESSAGE",

@@ -4,9 +4,10 @@ use crate::convert;
 use crate::errors::{self, invalid};
 use crate::fields::{self, optional};
 use fx::AssetCode;
+use fx::calendar::{CutoffError, DayChange, LocalCutoff};
 use settlement_core::command::{
-    AccountLine, AccountState, AssetLine, Caller, CutOffs, LimitLine, ParticipantLine,
-    ParticipantState, Scheme,
+    AccountLine, AccountState, AssetCutOff, AssetDay, AssetLine, Caller, CutOffPurpose, CutOffs,
+    LimitLine, ParticipantLine, ParticipantState, Scheme,
 };
 use settlement_core::ids::Bic;
 use settlement_core::view::{AssetView, SchemeView};
@@ -40,6 +41,8 @@ pub(crate) fn from_wire(wire: &v1::Scheme, current: &SchemeView) -> Result<Schem
             limit(path, wire, decimals)
         })?,
         cut_offs: wire.cut_offs.as_ref().map(cut_offs).transpose()?,
+        asset_cut_offs: list("scheme.asset_cut_offs", &wire.asset_cut_offs, asset_cut_off)?,
+        days: list("scheme.days", &wire.days, asset_day)?,
         assets,
     })
 }
@@ -138,6 +141,49 @@ fn cut_offs(wire: &v1::CutOffs) -> Result<CutOffs, Status> {
     })
 }
 
+fn asset_cut_off(path: &str, wire: &v1::AssetCutOff) -> Result<AssetCutOff, Status> {
+    let field = |name: &str| format!("{path}{name}");
+    let purpose = match v1::CutOffPurpose::try_from(wire.purpose) {
+        Ok(v1::CutOffPurpose::Unspecified) => return Err(errors::missing(&field("purpose"))),
+        Ok(v1::CutOffPurpose::Customer) => CutOffPurpose::Customer,
+        Ok(v1::CutOffPurpose::Interbank) => CutOffPurpose::Interbank,
+        Ok(v1::CutOffPurpose::Cancel) => CutOffPurpose::Cancel,
+        Ok(v1::CutOffPurpose::PayIn) => CutOffPurpose::PayIn,
+        Ok(v1::CutOffPurpose::Close) => CutOffPurpose::Close,
+        Err(_) => return Err(fields::unknown(&field("purpose"))),
+    };
+    let days_before = u8::try_from(wire.days_before).ok();
+    Ok(AssetCutOff {
+        asset: fields::asset(&field("asset"), &wire.asset)?,
+        purpose,
+        cut_off: optional(&field("time"), &wire.time, |time_field, time| {
+            minutes(time_field, time)?;
+            let parsed = LocalCutoff::parse(time, &wire.zone);
+            parsed.map_err(|error| match error {
+                CutoffError::Time => invalid(time_field, error.to_string()),
+                CutoffError::Zone => invalid(&field("zone"), error.to_string()),
+            })
+        })?,
+        days_before: days_before
+            .ok_or_else(|| invalid(&field("days_before"), "a cut-off is 0 to 5 days before"))?,
+    })
+}
+
+fn asset_day(path: &str, wire: &v1::AssetDay) -> Result<AssetDay, Status> {
+    let field = |name: &str| format!("{path}{name}");
+    let change = match v1::DayKind::try_from(wire.kind) {
+        Ok(v1::DayKind::Unspecified) => return Err(errors::missing(&field("kind"))),
+        Ok(v1::DayKind::Holiday) => DayChange::Holiday,
+        Ok(v1::DayKind::Business) => DayChange::Business,
+        Err(_) => return Err(fields::unknown(&field("kind"))),
+    };
+    Ok(AssetDay {
+        asset: fields::asset(&field("asset"), &wire.asset)?,
+        date: fields::date(&field("date"), &wire.date)?,
+        change,
+    })
+}
+
 /// `HH:MM` as minutes after midnight.
 fn minutes(field: &str, text: &str) -> Result<u16, Status> {
     let two_digits = |text: &[u8]| match text {
@@ -204,6 +250,39 @@ pub(crate) fn to_wire(view: &SchemeView, caller: Caller) -> v1::Scheme {
             pay_in: clock(cut_offs.pay_in_minutes),
             completion: clock(cut_offs.completion_minutes),
         }),
+        asset_cut_offs: view
+            .asset_cut_offs
+            .iter()
+            .map(asset_cut_off_to_wire)
+            .collect(),
+        days: view.days.iter().map(asset_day_to_wire).collect(),
+    }
+}
+
+fn asset_cut_off_to_wire(line: &AssetCutOff) -> v1::AssetCutOff {
+    let (zone, time) = line.cut_off.map_or_else(Default::default, |cut_off| {
+        (
+            cut_off.zone.name().to_owned(),
+            cut_off.time.format("%H:%M").to_string(),
+        )
+    });
+    v1::AssetCutOff {
+        asset: line.asset.to_string(),
+        purpose: convert::cut_off_purpose(line.purpose) as i32,
+        zone,
+        time,
+        days_before: line.days_before.into(),
+    }
+}
+
+fn asset_day_to_wire(line: &AssetDay) -> v1::AssetDay {
+    v1::AssetDay {
+        asset: line.asset.to_string(),
+        date: line.date.to_string(),
+        kind: match line.change {
+            DayChange::Holiday => v1::DayKind::Holiday,
+            DayChange::Business => v1::DayKind::Business,
+        } as i32,
     }
 }
 
@@ -296,6 +375,18 @@ mod tests {
                 pay_in: "16:30".into(),
                 completion: "23:59".into(),
             }),
+            asset_cut_offs: vec![v1::AssetCutOff {
+                asset: "JPY".into(),
+                purpose: v1::CutOffPurpose::PayIn as i32,
+                zone: "Asia/Tokyo".into(),
+                time: "09:30".into(),
+                days_before: 1,
+            }],
+            days: vec![v1::AssetDay {
+                asset: "JPY".into(),
+                date: "2026-12-30".into(),
+                kind: v1::DayKind::Holiday as i32,
+            }],
         }
     }
 
@@ -310,6 +401,8 @@ mod tests {
             accounts: scheme.accounts,
             limits: scheme.limits,
             cut_offs: scheme.cut_offs,
+            asset_cut_offs: scheme.asset_cut_offs,
+            days: scheme.days,
             ..empty_scheme()
         };
         assert_eq!(to_wire(&view, Caller::Operator), wire());
@@ -350,6 +443,29 @@ mod tests {
         check("scheme.cut_offs.completion", |s| {
             s.cut_offs.as_mut().unwrap().completion.clear()
         });
+        check("scheme.asset_cut_offs[0].asset", |s| {
+            s.asset_cut_offs[0].asset.clear()
+        });
+        check("scheme.asset_cut_offs[0].purpose", |s| {
+            s.asset_cut_offs[0].purpose = 0
+        });
+        check("scheme.asset_cut_offs[0].purpose", |s| {
+            s.asset_cut_offs[0].purpose = 9
+        });
+        check("scheme.asset_cut_offs[0].time", |s| {
+            s.asset_cut_offs[0].time = "25:00".into()
+        });
+        check("scheme.asset_cut_offs[0].zone", |s| {
+            s.asset_cut_offs[0].zone = "Mars".into()
+        });
+        check("scheme.asset_cut_offs[0].days_before", |s| {
+            s.asset_cut_offs[0].days_before = 256
+        });
+        check("scheme.days[0].date", |s| {
+            s.days[0].date = "2026-02-30".into()
+        });
+        check("scheme.days[0].kind", |s| s.days[0].kind = 0);
+        check("scheme.days[0].kind", |s| s.days[0].kind = 3);
         check("scheme.name", |s| s.name = "x".repeat(36));
     }
 

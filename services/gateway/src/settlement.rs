@@ -12,6 +12,7 @@ use crate::rejection;
 use fx::{AssetCode, DecimalText};
 use settlement_core::command::{Action, Caller, Movement, MovementKind, Refusal};
 use settlement_core::ids::{Bic, CycleName};
+use settlement_core::state::FrozenView;
 use settlement_core::view::{CycleState, CycleView, Query};
 use tonic::{Request, Response, Status};
 use valuta_proto::v1;
@@ -99,23 +100,19 @@ impl<E: Engine, R: Reads> SettlementService for Gateway<E, R> {
         let start = paging::start(UNSETTLED, &request.page_token)?.unwrap_or(0);
         let offset =
             usize::try_from(start).map_err(|_| errors::invalid("page_token", "too large"))?;
-        let query = Query::Unsettled {
-            cycle,
-            participant,
-            offset,
-            limit: size + 1,
-        };
-        let mut rows = view!(
-            self.query(call, query, request.min_sequence).await?,
-            Unsettled
-        )?;
+        let question =
+            move |frozen: &FrozenView| frozen.unsettled(cycle, participant, offset, size + 1);
+        let mut rows = self.ask(call, request.min_sequence, question).await?;
         if rows.is_empty() {
             self.check_cycle(call, cycle).await?;
         }
         let next = start + size as u64;
         let next_page_token = paging::cut(&mut rows, size, UNSETTLED, |_| next);
         Ok(Response::new(v1::ListUnsettledResponse {
-            unsettled: rows.iter().map(convert::unsettled).collect(),
+            unsettled: rows
+                .iter()
+                .map(|row| convert::explanation(row, participant))
+                .collect(),
             next_page_token,
         }))
     }

@@ -11,6 +11,7 @@ use settlement_core::command::{Caller, Command, Position, Refusal};
 use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp};
 use settlement_core::instruction::{Identity, Submissions};
 use settlement_core::rejection::Rejection;
+use settlement_core::state::{FrozenView, State};
 use settlement_core::view::{
     AssetView, CommandAnswer, InstructionAnswer, Query, SchemeView, Status, SubmitAnswer, View,
 };
@@ -42,6 +43,8 @@ pub(crate) const fn empty_scheme() -> SchemeView {
         accounts: Vec::new(),
         limits: Vec::new(),
         cut_offs: None,
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
         tokens: Vec::new(),
     }
 }
@@ -302,6 +305,11 @@ impl Engine for Double {
         }))
     }
 
+    async fn frozen(&self, _: Sequence) -> Result<Arc<FrozenView>, EngineError> {
+        let state = State::new(true);
+        Ok(Arc::new(FrozenView::new(state, Sequence(0), self.now())))
+    }
+
     fn caller(&self, token_hash: &[u8; 32]) -> Option<Caller> {
         self.inner().tokens.get(token_hash).copied()
     }
@@ -325,9 +333,8 @@ fn answers_query(view: &View, query: &Query) -> bool {
         (View::Positions(_), Query::Positions(_))
             | (View::Cycle(_), Query::Cycle(..))
             | (View::Cycles(_), Query::Cycles)
-            | (View::Unsettled(_), Query::Unsettled { .. })
             | (View::Quote(_), Query::Quote(..))
-            | (View::Rates(_), Query::Rates)
+            | (View::RateBook(_), Query::RateBook(_))
             | (View::Scheme(_), Query::Scheme)
             | (View::ControlTotals(_), Query::ControlTotals)
             | (View::Statistics(_), Query::Statistics)

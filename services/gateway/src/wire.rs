@@ -14,6 +14,7 @@
 //! (unknown fields, more legs than allowed) is malformed, and journaled byte for byte as it came.
 
 mod check;
+mod conditions;
 mod protobuf;
 mod sent;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use check::{
 };
 pub(crate) use check::{kind, timestamp};
 
+use conditions::ConditionsText;
 use prost::Message;
 use protobuf::Broken;
 use sent::{Form, LegText, Sent, number};
@@ -149,6 +151,9 @@ pub(crate) fn remove_last(out: &mut Submissions) {
     if let Some(item) = out.items.pop() {
         out.content.truncate(item.content.start as usize);
         out.legs.truncate(item.legs.start as usize);
+        if item.body.is_ok_and(|body| body.conditions.is_some()) {
+            out.conditions.pop();
+        }
     }
 }
 
@@ -188,9 +193,14 @@ fn decode_rest(
             Err(malformed) => legs = legs.and(Err(malformed)),
         }
     }
+    let conditions = read_conditions(sent, &mut form)?;
     let body = check::head(sent).and_then(|mut body| {
         legs?;
         check::tail(sent, kind, &mut body)?;
+        let conditions = match &conditions {
+            Some(text) => text.check()?,
+            None => None,
+        };
         if form.unknown {
             return Err(Malformed {
                 field: Field::Message,
@@ -198,9 +208,35 @@ fn decode_rest(
                 fault: Fault::Unknown,
             });
         }
+        if let Some(conditions) = conditions {
+            body.conditions = Some(offset(out.conditions.len()));
+            out.conditions.push(conditions);
+        }
         Ok(body)
     });
+    // As when there are too many legs: journaled as it came.
+    let fits = conditions.is_none_or(|text| text.fits());
+    form.join(if fits { Form::CLEAN } else { Form::FOREIGN });
     Ok((form, body))
+}
+
+#[inline]
+fn read_conditions<'a>(
+    sent: &Sent<'a>,
+    form: &mut Form,
+) -> Result<Option<ConditionsText<'a>>, Broken> {
+    match sent.text(number::CONDITIONS) {
+        [] => Ok(None),
+        bytes => {
+            let (text, inner) = ConditionsText::read(bytes)?;
+            form.join(inner);
+            // Of fields that all have their defaults nothing is left.
+            let mut canonical = Vec::new();
+            text.put_canonical(&mut canonical);
+            form.canonical &= !canonical.is_empty();
+            Ok(Some(text))
+        }
+    }
 }
 
 fn put_content(bytes: &[u8], sent: &Sent<'_>, form: Form, out: &mut Vec<u8>) -> Range<u32> {
@@ -263,6 +299,7 @@ fn lossy(sent: &Sent<'_>) -> raw::Instruction {
         instructed_asset: text(number::INSTRUCTED_ASSET),
         iso_message: sent.text(number::ISO_MESSAGE).to_vec().into(),
         return_reason: text(number::RETURN_REASON),
+        conditions: raw::Conditions::decode(sent.text(number::CONDITIONS)).ok(),
     }
 }
 
@@ -278,7 +315,16 @@ fn lossy_leg(bytes: &[u8]) -> raw::Leg {
     }
 }
 
-/// Whether a bank is a party: it instructs, or a leg debits or credits it (a quote's provider too).
+fn approves(sent: &Sent<'_>, named: impl Fn(&[u8]) -> bool) -> bool {
+    match sent.text(number::CONDITIONS) {
+        [] => false,
+        bytes => ConditionsText::read(bytes)
+            .is_ok_and(|(text, _)| text.approvers().iter().any(|bic| named(bic))),
+    }
+}
+
+/// Whether a bank is a party: it instructs, a leg debits or credits it (a quote's provider too), or it
+/// is to approve.
 pub(crate) fn is_party(content: &[u8], bic: Bic) -> bool {
     let named = |text: &[u8]| Bic::parse(text) == Some(bic);
     let mut sent = Sent::EMPTY;
@@ -286,6 +332,7 @@ pub(crate) fn is_party(content: &[u8], bic: Bic) -> bool {
         return false;
     }
     named(sent.text(number::INSTRUCTING))
+        || approves(&sent, named)
         || sent.legs().iter().any(|leg| {
             LegText::read(leg).is_ok_and(|(leg, _)| named(leg.debtor) || named(leg.creditor))
         })

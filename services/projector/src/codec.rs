@@ -90,6 +90,10 @@ fn waiting_number(waiting: Waiting) -> u8 {
         Waiting::Order => 2,
         Waiting::Liquidity => 3,
         Waiting::Held => 4,
+        Waiting::Approval => 5,
+        Waiting::Preimage => 6,
+        Waiting::NotBefore => 7,
+        Waiting::Group => 8,
     }
 }
 
@@ -99,6 +103,10 @@ fn waiting_of(number: u8) -> Option<Waiting> {
         2 => Waiting::Order,
         3 => Waiting::Liquidity,
         4 => Waiting::Held,
+        5 => Waiting::Approval,
+        6 => Waiting::Preimage,
+        7 => Waiting::NotBefore,
+        8 => Waiting::Group,
         _ => return None,
     })
 }
@@ -193,6 +201,10 @@ mod tests {
             Status::Waiting(Waiting::Order),
             Status::Waiting(Waiting::Liquidity),
             Status::Waiting(Waiting::Held),
+            Status::Waiting(Waiting::Approval),
+            Status::Waiting(Waiting::Preimage),
+            Status::Waiting(Waiting::NotBefore),
+            Status::Waiting(Waiting::Group),
             Status::Irrevocable(cycle),
             Status::Settled { batch: u64::MAX },
             Status::Rejected(Rejection::DuplicateWithOtherContent),

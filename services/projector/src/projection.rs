@@ -420,6 +420,7 @@ fn cycle_row(event: &Event) -> Option<(CycleName, CycleChange)> {
             cut_off,
             pay_in_deadline,
             completion_deadline,
+            ..
         } => Some((
             *cycle,
             CycleChange::Opened {

@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod demo;
 mod output;
+mod rate_file;
 mod scheme_file;
 mod server;
 

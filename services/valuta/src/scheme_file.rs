@@ -2,9 +2,13 @@
 //!
 //! Amounts are text, for a float is no amount. An asset's `instruction_limit` holds for each account
 //! in it but those that `[[limits]]` names. A participant's `accounts` are the assets that it holds one
-//! in. Applying a file adds and changes; it never removes what the file does not name.
+//! in. Applying a file adds and changes; it never removes what the file does not name: an asset's cut-off
+//! is lifted by an empty time, and a holiday that was added is taken back by naming it under `remove`.
 
+use fx::calendar::{CutoffError, LocalCutoff};
 use serde::Deserialize;
+use settlement_core::command::CUT_OFF_DAYS_BEFORE_MAX;
+use settlement_core::ids::Date;
 use valuta_proto::v1;
 
 /// Twelve banks, ten currencies that the ECB publishes rates of, one settlement agent for each.
@@ -16,6 +20,10 @@ struct File {
     name: String,
     base_asset: String,
     cut_offs: Option<CutOffs>,
+    #[serde(default)]
+    asset_cut_offs: Vec<AssetCutOffs>,
+    #[serde(default)]
+    holidays: Vec<Holidays>,
     #[serde(default)]
     assets: Vec<Asset>,
     #[serde(default)]
@@ -31,6 +39,32 @@ struct CutOffs {
     close: String,
     pay_in: String,
     completion: String,
+}
+
+/// An asset's own cut-offs; those that are left out stay as they are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssetCutOffs {
+    asset: String,
+    zone: String,
+    #[serde(default)]
+    days_before: u8,
+    customer: Option<String>,
+    interbank: Option<String>,
+    cancel: Option<String>,
+    pay_in: Option<String>,
+    close: Option<String>,
+}
+
+/// Days of an asset that are holidays here, or business days, whatever is published.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Holidays {
+    asset: String,
+    #[serde(default)]
+    add: Vec<String>,
+    #[serde(default)]
+    remove: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -71,12 +105,21 @@ struct Limit {
 /// Reads a scheme file.
 ///
 /// # Errors
-/// What the TOML reader says: the line, and the key that is missing, unknown or of another type.
+/// What the TOML reader says: the line, and the key that is missing, unknown or of another type. Or the
+/// path of a time, zone or date that is none.
 pub fn parse(text: &str) -> Result<v1::Scheme, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     let accounts = file.accounts();
     let mut limits = file.instruction_limits(&accounts);
     limits.extend(file.limits.into_iter().map(Limit::wire));
+    let mut asset_cut_offs = Vec::new();
+    for (index, lines) in file.asset_cut_offs.iter().enumerate() {
+        asset_cut_offs.extend(lines.wire(&format!("asset_cut_offs[{index}]"))?);
+    }
+    let mut days = Vec::new();
+    for (index, lines) in file.holidays.iter().enumerate() {
+        days.extend(lines.wire(&format!("holidays[{index}]"))?);
+    }
     Ok(v1::Scheme {
         accounts,
         name: file.name,
@@ -89,6 +132,8 @@ pub fn parse(text: &str) -> Result<v1::Scheme, String> {
             .collect(),
         limits,
         cut_offs: file.cut_offs.map(CutOffs::wire),
+        asset_cut_offs,
+        days,
     })
 }
 
@@ -136,6 +181,67 @@ impl CutOffs {
             pay_in: self.pay_in,
             completion: self.completion,
         }
+    }
+}
+
+impl AssetCutOffs {
+    fn wire(&self, path: &str) -> Result<Vec<v1::AssetCutOff>, String> {
+        if self.days_before > CUT_OFF_DAYS_BEFORE_MAX {
+            return Err(format!(
+                "{path}.days_before: is above {CUT_OFF_DAYS_BEFORE_MAX}"
+            ));
+        }
+        let times = [
+            ("customer", v1::CutOffPurpose::Customer, &self.customer),
+            ("interbank", v1::CutOffPurpose::Interbank, &self.interbank),
+            ("cancel", v1::CutOffPurpose::Cancel, &self.cancel),
+            ("pay_in", v1::CutOffPurpose::PayIn, &self.pay_in),
+            ("close", v1::CutOffPurpose::Close, &self.close),
+        ];
+        let mut lines = Vec::new();
+        for (key, purpose, time) in times {
+            let Some(time) = time else { continue };
+            // An empty one lifts; its zone must be one all the same.
+            let checked = if time.is_empty() { "00:00" } else { time };
+            LocalCutoff::parse(checked, &self.zone).map_err(|error| {
+                let key = match error {
+                    CutoffError::Time => key,
+                    CutoffError::Zone => "zone",
+                };
+                format!("{path}.{key}: {error}")
+            })?;
+            lines.push(v1::AssetCutOff {
+                asset: self.asset.clone(),
+                purpose: purpose.into(),
+                zone: self.zone.clone(),
+                time: time.clone(),
+                days_before: self.days_before.into(),
+            });
+        }
+        Ok(lines)
+    }
+}
+
+impl Holidays {
+    fn wire(&self, path: &str) -> Result<Vec<v1::AssetDay>, String> {
+        let lists = [
+            ("add", v1::DayKind::Holiday, &self.add),
+            ("remove", v1::DayKind::Business, &self.remove),
+        ];
+        let mut lines = Vec::new();
+        for (key, kind, dates) in lists {
+            for (at, date) in dates.iter().enumerate() {
+                if Date::parse(date.as_bytes()).is_none() {
+                    return Err(format!("{path}.{key}[{at}]: a date is YYYY-MM-DD"));
+                }
+                lines.push(v1::AssetDay {
+                    asset: self.asset.clone(),
+                    date: date.clone(),
+                    kind: kind.into(),
+                });
+            }
+        }
+        Ok(lines)
     }
 }
 
@@ -194,6 +300,24 @@ mod tests {
             );
         }
         assert_eq!(scheme.limits.len(), 120 + 1);
+        let purposes = scheme.asset_cut_offs.iter();
+        let purposes: Vec<_> = purposes
+            .map(|line| format!("{} {:?} {}", line.asset, line.purpose(), line.time))
+            .collect();
+        assert_eq!(
+            purposes,
+            [
+                "USD Customer 18:00",
+                "USD Interbank 18:45",
+                "JPY PayIn 20:30"
+            ]
+        );
+        let days: Vec<_> = scheme
+            .days
+            .iter()
+            .map(|day| (&*day.date, day.kind()))
+            .collect();
+        assert_eq!(days, [("2026-12-24", v1::DayKind::Holiday)]);
         for limit in &scheme.limits {
             let asset = scheme
                 .assets
@@ -223,6 +347,22 @@ mod tests {
                 "amount",
             ),
             ("name = ", "line 1"),
+            (
+                "name = \"x\"\nbase_asset = \"USD\"\n[[asset_cut_offs]]\nasset=\"USD\"\nzone=\"Mars\"\nclose = \"12:00\"",
+                "asset_cut_offs[0].zone: the zone is not",
+            ),
+            (
+                "name = \"x\"\nbase_asset = \"USD\"\n[[asset_cut_offs]]\nasset=\"USD\"\nzone=\"UTC\"\npay_in = \"9:00\"",
+                "asset_cut_offs[0].pay_in: a cut-off time is HH:MM",
+            ),
+            (
+                "name = \"x\"\nbase_asset = \"USD\"\n[[asset_cut_offs]]\nasset=\"USD\"\nzone=\"UTC\"\ndays_before = 6",
+                "asset_cut_offs[0].days_before: is above 5",
+            ),
+            (
+                "name = \"x\"\nbase_asset = \"USD\"\n[[holidays]]\nasset=\"USD\"\nadd = [\"2026-12-24\", \"2026-02-30\"]",
+                "holidays[0].add[1]: a date is YYYY-MM-DD",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{error}");

@@ -79,14 +79,19 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// By unit, the smallest pay-in to the account with which it settles, order kept, minor units:
-    /// `Some(0)` if it settles as it is, `None` if no pay-in to this account frees it.
+    /// [`smallest_pay_ins`] of the problem.
     pub fn smallest_pay_ins(&self, account: u32) -> Vec<Option<i64>> {
-        if fits_narrow(self.problem, PAY_IN_MAX) {
-            smallest_pay_ins(self.problem, account, Spanning::<i128>::new(self.problem))
-        } else {
-            smallest_pay_ins(self.problem, account, Spanning::<I256>::new(self.problem))
-        }
+        smallest_pay_ins(self.problem, account)
+    }
+}
+
+/// By unit, the smallest pay-in to the account with which it settles, order kept, minor units: `Some(0)`
+/// if it settles as it is, `None` if no pay-in to this account frees it.
+pub fn smallest_pay_ins(problem: &Problem, account: u32) -> Vec<Option<i64>> {
+    if fits_narrow(problem, PAY_IN_MAX) {
+        free_each(problem, account, Spanning::<i128>::new(problem))
+    } else {
+        free_each(problem, account, Spanning::<I256>::new(problem))
     }
 }
 
@@ -111,7 +116,8 @@ fn reasons<V: Value>(
     steps
 }
 
-fn reason<V: Value>(problem: &Problem, tests: &Spanning<'_, V>, key: u32) -> Reason {
+/// Why a key fails now.
+pub(super) fn reason<V: Value>(problem: &Problem, tests: &Spanning<'_, V>, key: u32) -> Reason {
     let test = tests.first_failing(key);
     let test = test.expect("a step starts with a key that fails");
     let missing = tests.missing(key, test);
@@ -138,7 +144,7 @@ fn in_base_rounded_up(problem: &Problem, value: I256) -> I256 {
     (value + unit - I256::ONE) / unit
 }
 
-fn smallest_pay_ins<V: Value>(
+fn free_each<V: Value>(
     problem: &Problem,
     account: u32,
     mut tests: Spanning<'_, V>,

@@ -240,6 +240,31 @@ impl<'a, V: Value> Spanning<'a, V> {
     }
 }
 
+/// Sides of legs, and what a search asks: see [`super::bypass`].
+impl<V: Value> Spanning<'_, V> {
+    /// The debtor's side of a leg alone comes with `amount`, or goes with less than zero.
+    pub(super) fn debit(&mut self, leg: &Leg, amount: i128) {
+        self.change(leg.debtor, -amount);
+        if !self.cap_starts.is_empty() {
+            self.pay(leg.debtor, leg.creditor, amount);
+        }
+    }
+
+    /// The creditor's side of a leg alone comes with `amount`, or goes with less than zero.
+    pub(super) fn credit(&mut self, leg: &Leg, amount: i128) {
+        self.change(leg.creditor, amount);
+        if !self.cap_starts.is_empty() {
+            self.pay(leg.creditor, leg.debtor, -amount);
+        }
+    }
+
+    /// What the account holds above its floor, minor units.
+    pub(super) fn headroom(&self, account: u32) -> i128 {
+        let account = &self.accounts[account as usize];
+        account.balance - account.floor
+    }
+}
+
 fn sums<V: Value>(problem: &Problem, span: &Span) -> Sums<V> {
     let limit = |limit| V::from_wide(base_value(problem, limit));
     Sums {

@@ -1,28 +1,31 @@
 //! `apply`: one event changes the state. Cannot fail: an event that does not fit is our bug, and panics.
 
-use super::cycles::{Cycle, at_mut};
+use super::cycles::{Amounts, Cycle, at_mut};
 use super::decide_instruction::run_leg;
 use super::identities::{EntryId, Standing};
-use super::queues::Queued;
+use super::pending::{PendingUnit, Terms};
+use super::queues::{Place, Queued, Rank};
 use super::quotes::Quote;
 use super::requests::Request;
 use super::unmatched::Side;
-use super::{Account, Mirror, State, end_of};
-use crate::command::{LimitLine, MovementKind, RateLine, Token};
+use super::{Account, Mirror, State};
+use crate::command::{LimitLine, MovementKind, Token};
+use crate::conditions::Progress;
 use crate::event::{Entry, Event, Legs, Order, OrderLeg, i128Cbor};
 use crate::ids::{AccountId, CycleName, Date, Sequence, Timestamp};
-use crate::instruction::{Kind, Priority};
+use crate::instruction::{Digest, Kind, Lane};
 use crate::rejection::Rejection;
-use fx::{RateBook, RateQuote, RateQuoteError};
+use std::sync::Arc;
 
-/// How an instruction, or a trade, enters a lane.
-struct Entrance {
-    id: EntryId,
-    entry: Entry,
-    priority: Priority,
-    value_date: Date,
-    expires_at: Timestamp,
-    expiry: Rejection,
+/// How a unit goes on: into its lane, or to wait for something.
+pub(super) struct Entrance {
+    pub(super) place: Place,
+    pub(super) entry: Entry,
+    pub(super) lane: Lane,
+    pub(super) value_date: Date,
+    pub(super) terms: Terms,
+    /// Of a trade side that is not matched.
+    pub(super) trade: Option<Digest>,
 }
 
 impl State {
@@ -50,7 +53,7 @@ impl State {
                 first,
                 second,
                 entry,
-            } => self.match_sides(*first, *second, *entry),
+            } => self.match_sides(*first, *second, *entry, sequence),
             Event::Settled { unit } => self.settle_queued(*unit),
             Event::Rejected {
                 sequence,
@@ -59,16 +62,34 @@ impl State {
                 let id = self.entry_of(*sequence);
                 let count = self.withdraw(id, now);
                 self.statistics.rejected += count;
-                self.identities
-                    .set_standing(id, Standing::Rejected(*rejection));
+                self.end(id, Standing::Rejected(*rejection));
             }
             Event::Cancelled { sequence } => {
                 let id = self.entry_of(*sequence);
                 let count = self.withdraw(id, now);
                 self.statistics.cancelled += count;
-                self.identities.set_standing(id, Standing::Cancelled);
+                self.end(id, Standing::Cancelled);
             }
             Event::Held { unit, held } => self.hold(*unit, *held),
+            Event::Approved { sequence, approver } => {
+                let id = self.entry_of(*sequence);
+                let progress = self.pending.progress_mut(id);
+                let approver = progress.approver(*approver);
+                progress.approve(approver.expect("decided: it is named"));
+            }
+            Event::PreimageShown { sequence, .. } => {
+                let id = self.entry_of(*sequence);
+                self.pending.progress_mut(id).show_preimage();
+            }
+            Event::Released {
+                sequence: released,
+                entry,
+            } => self.release_conditional(*released, *entry, sequence),
+            Event::GroupFormed { units, entry } => self.form_group(units, *entry, sequence),
+            Event::PrioritySet { unit, priority } => {
+                let id = self.entry_of(*unit);
+                self.queues.set_priority(id, *priority);
+            }
             Event::Moved {
                 kind,
                 account,
@@ -82,8 +103,11 @@ impl State {
                 cut_off,
                 pay_in_deadline,
                 completion_deadline,
+                calendar,
             } => {
-                let cycle = Cycle::new(*cycle, *cut_off, *pay_in_deadline, *completion_deadline);
+                let mut cycle =
+                    Cycle::new(*cycle, *cut_off, *pay_in_deadline, *completion_deadline);
+                cycle.calendar = calendar.clone().unwrap_or_default();
                 self.open_cycle(cycle);
             }
             Event::CycleClosed { cycle } => self.cycle_mut(*cycle).close(),
@@ -104,7 +128,20 @@ impl State {
                 self.set_directory(event);
             }
             Event::LimitSet(line) => self.set_limit(line),
+            Event::ReservationSet(line) => {
+                let account = self.line_account(line.participant, line.asset);
+                let account = account.expect("decided: the account is there");
+                self.limits
+                    .set_reservation(account, line.priority, line.amount);
+                // What was kept may be free now.
+                self.queues.touch(account);
+            }
             Event::CutOffsSet(cut_offs) => self.cut_offs = Some(cut_offs.clone()),
+            Event::AssetCutOffSet(line) => self.set_asset_cut_off(line),
+            Event::AssetDaySet(line) => {
+                Arc::make_mut(&mut self.calendars).set(line.asset, line.date.naive(), line.change);
+                self.entry_cut_offs.clear();
+            }
             Event::TokenSet(token) => self.set_token(token),
             Event::TokenRevoked { label } => {
                 let token = self
@@ -115,10 +152,25 @@ impl State {
                 self.tokens_version += 1;
             }
             Event::TimeSet(time) => self.rehearsal_time = Some(*time),
-            Event::RatesSet(lines) => self.set_rates(lines),
-            Event::QuoteLocked { provider, .. } => {
-                let quote = locked_quote(event).expect("the event is a quote's");
-                self.quotes.insert(*provider, quote);
+            Event::RatesSet(lines) => Arc::make_mut(&mut self.rates).set_all(lines),
+            Event::ProviderRatesSet(lines) => Arc::make_mut(&mut self.rates).set(lines),
+            Event::RateRulesSet(rules) => Arc::make_mut(&mut self.rates).set_rules(rules),
+            Event::QuoteLocked {
+                provider, terms, ..
+            } => {
+                let quote = locked_quote(sequence, event).expect("the event is a quote's");
+                self.forget_reservations(*provider, terms.target_asset, now);
+                let taker = self.directory.participant_id(terms.taker);
+                let taker = taker.expect("decided: the taker is there");
+                self.quotes.insert(*provider, taker, quote);
+            }
+            Event::QuoteRequested { taker, request } => {
+                self.quotes.take_request(*taker, request.clone());
+            }
+            Event::QuoteLimitSet(line) => {
+                let provider = self.directory.participant_id(line.provider);
+                let provider = provider.expect("decided: the provider is there");
+                self.quotes.set_limit(provider, line.asset, line.amount);
             }
             Event::Requested {
                 caller,
@@ -160,111 +212,162 @@ impl State {
                 self.count_paid(leg, order.value_date, now, 1);
             }
         }
-        let (mut expires_at, mut expiry) = (end_of(order.value_date), Rejection::ExpiredInQueue);
-        if let Some((provider, quote_id)) = order.quote {
-            self.quotes.consume(provider, quote_id, id);
-            let quote = self.quotes.get(provider, quote_id).expect("just consumed");
-            let after = Timestamp(quote.terms.settle_by.0.saturating_add(1));
-            if after < expires_at {
-                (expires_at, expiry) = (after, Rejection::QuoteExpired);
-            }
+        let terms = self.terms(id, order);
+        self.groups.name(terms.group, id);
+        let document = order.conditions.as_ref().and_then(|given| given.document);
+        if let Some(document) = document {
+            self.documents.take(document, id);
         }
-        if let (Entry::Unmatched, Some(trade)) = (entry, order.trade) {
-            let side = Side {
-                trade,
+        if let (Entry::Conditional, Some(conditions)) = (entry, &order.conditions) {
+            let unit = PendingUnit {
                 legs: order.legs.clone(),
                 priority: order.priority,
                 lane: order.lane,
                 value_date: order.value_date,
+                trade: order.trade,
+                progress: Some(Progress::new(conditions)),
+                terms,
                 held: false,
             };
             self.statistics.waiting += 1;
-            self.unmatched.insert(id, side);
+            self.pending.insert(id, unit);
+            self.identities.set_standing(id, Standing::Pending);
             return;
         }
-        let (priority, value_date) = (order.priority, order.value_date);
         let entrance = Entrance {
-            id,
+            place: (order.priority, Rank::of(id), id),
             entry,
-            priority,
-            value_date,
-            expires_at,
-            expiry,
+            lane: order.lane,
+            value_date: order.value_date,
+            terms,
+            trade: order.trade,
         };
-        let standing = self.enter(entrance, &order.legs, 1);
+        let standing = self.enter(entrance, &order.legs, &[id]);
         self.identities.set_standing(id, standing);
     }
 
-    /// A unit enters its lane; answers where it then stands.
-    fn enter(&mut self, entrance: Entrance, legs: &Legs, instructions: u64) -> Standing {
+    /// A unit goes on; answers where it then stands. Its parts are instructions and matched trades.
+    #[inline]
+    pub(super) fn enter(&mut self, entrance: Entrance, legs: &Legs, parts: &[EntryId]) -> Standing {
         let Entrance {
-            id,
+            place,
             entry,
-            priority,
+            lane,
             value_date,
-            expires_at,
-            expiry,
+            terms,
+            trade,
         } = entrance;
+        let (priority, _, id) = place;
+        let instructions = self.instructions_of(parts);
+        if entry == Entry::Settled {
+            self.statistics.settled += instructions;
+            self.keep_documents(parts);
+            return Standing::Settled(self.settle_gross(legs, parts.len()));
+        }
+        self.statistics.waiting += instructions;
         match entry {
-            Entry::Settled => {
-                self.statistics.settled += instructions;
-                Standing::Settled(self.settle_gross(legs))
-            }
             Entry::Queued => {
-                self.statistics.waiting += instructions;
-                let legs = legs.clone();
                 let unit = Queued {
-                    legs,
+                    legs: legs.clone(),
                     value_date,
                     held: false,
-                    expires_at,
-                    expiry,
+                    expires_at: terms.expires_at,
+                    expiry: terms.expiry,
                 };
-                self.queues.insert((priority, id), unit);
+                self.queues.insert(place, unit);
                 Standing::Queued
             }
             Entry::Member(name) => {
-                self.statistics.waiting += instructions;
-                let index = self.cycle_numbers[&name];
+                if terms.expires {
+                    self.member_expiries.insert(id, terms.expires_at);
+                }
+                let index = self.cycle_index(name);
                 let legs = legs.iter().map(run_leg);
-                self.cycles[index as usize].push(id, priority, false, instructions, legs);
+                self.cycles[index as usize].push(place, false, instructions, legs);
                 Standing::Member(index)
             }
-            Entry::Unmatched => Standing::Unmatched,
+            Entry::Unmatched => {
+                let side = Side {
+                    trade: trade.expect("decided: only a trade side waits for another"),
+                    legs: legs.clone(),
+                    priority,
+                    lane,
+                    value_date,
+                    terms,
+                    held: false,
+                };
+                self.unmatched.insert(id, side);
+                Standing::Unmatched
+            }
+            Entry::Grouped => {
+                let group = terms.group.expect("decided: it names a group");
+                self.groups.add_ready(group, id);
+                let unit = PendingUnit {
+                    legs: legs.clone(),
+                    priority,
+                    lane,
+                    value_date,
+                    trade: None,
+                    progress: None,
+                    terms,
+                    held: false,
+                };
+                self.pending.insert(id, unit);
+                Standing::Pending
+            }
+            Entry::Settled | Entry::Conditional => {
+                panic!("settled above; conditions are waited for once")
+            }
         }
     }
 
-    fn match_sides(&mut self, first: Sequence, second: Sequence, entry: Entry) {
+    fn match_sides(&mut self, first: Sequence, second: Sequence, entry: Entry, by: Sequence) {
         let (first, second) = (self.entry_of(first), self.entry_of(second));
         let (one, two) = (self.unmatched.remove(first), self.unmatched.remove(second));
         self.statistics.waiting -= 2;
-        let entrance = Entrance {
-            id: second,
-            entry,
-            priority: one.priority.max(two.priority),
-            value_date: two.value_date,
-            expires_at: end_of(two.value_date),
+        for id in [first, second] {
+            self.groups.forget(two.terms.group, id);
+        }
+        self.identities.pair(first, second, Standing::Unmatched);
+        let terms = Terms {
+            // A side without the other expires as unmatched; now it waits like any other.
             expiry: Rejection::ExpiredInQueue,
+            ..one.terms.join(two.terms)
         };
-        let standing = self.enter(entrance, &two.legs, 2);
-        self.identities.pair(first, second, standing);
+        if entry == Entry::Grouped {
+            self.groups.name(terms.group, second);
+        }
+        let entrance = Entrance {
+            place: self.place(second, one.priority.max(two.priority), by),
+            entry,
+            lane: two.lane,
+            value_date: two.value_date,
+            terms,
+            trade: None,
+        };
+        let standing = self.enter(entrance, &two.legs, &[second]);
+        self.identities.set_standing(second, standing);
     }
 
     fn settle_queued(&mut self, unit: Sequence) {
         let id = self.entry_of(unit);
         let unit = self.queues.remove(id);
-        let batch = self.settle_gross(&unit.legs);
-        let count = self.identities.instruction_count(id);
+        let parts = self.parts(id);
+        let batch = self.settle_gross(&unit.legs, parts.len());
+        let count = self.instructions_of(&parts);
         self.statistics.settled += count;
         self.statistics.waiting -= count;
-        self.identities.set_standing(id, Standing::Settled(batch));
+        self.keep_documents(&parts);
+        self.end(id, Standing::Settled(batch));
     }
 
     /// A waiting unit leaves for good: what it counted as paid is given back. Answers how many
     /// instructions it is.
     fn withdraw(&mut self, id: EntryId, now: Timestamp) -> u64 {
-        let count = self.identities.instruction_count(id);
+        let parts = self.parts(id);
+        let count = self.instructions_of(&parts);
         self.statistics.waiting -= count;
+        self.release_documents(&parts);
         match self.identities.standing(id) {
             Standing::Queued => {
                 let unit = self.queues.remove(id);
@@ -274,20 +377,27 @@ impl State {
             }
             Standing::Unmatched => {
                 let side = self.unmatched.remove(id);
-                let sender = self.identities.identity(id).instructing;
-                let sender = self.directory.participant_id(sender);
-                for leg in side.legs.iter() {
-                    if Some(self.owner(leg.debtor)) == sender {
-                        self.count_paid(leg, side.value_date, now, -1);
-                    }
-                }
+                self.groups.forget(side.terms.group, id);
+                self.uncount_side(id, &side.legs, side.value_date, now);
             }
+            Standing::Pending => self.leave_pending(id, now),
             Standing::Member(cycle) => self.leave_cycle(cycle, id, count, now),
             Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => {
                 panic!("only a waiting unit can leave")
             }
         }
         count
+    }
+
+    /// Of a trade each side counted what it pays itself.
+    pub(super) fn uncount_side(&mut self, id: EntryId, legs: &Legs, date: Date, now: Timestamp) {
+        let sender = self.identities.identity(id).instructing;
+        let sender = self.directory.participant_id(sender);
+        for leg in legs.iter() {
+            if Some(self.owner(leg.debtor)) == sender {
+                self.count_paid(leg, date, now, -1);
+            }
+        }
     }
 
     fn leave_cycle(&mut self, cycle: u32, id: EntryId, count: u64, now: Timestamp) {
@@ -308,7 +418,7 @@ impl State {
 
     /// Counts a leg towards both accounts' caps.
     #[inline]
-    fn count_paid(&mut self, leg: &OrderLeg, date: Date, now: Timestamp, sign: i128) {
+    pub(super) fn count_paid(&mut self, leg: &OrderLeg, date: Date, now: Timestamp, sign: i128) {
         let (debtor, creditor) = (self.owner(leg.debtor), self.owner(leg.creditor));
         let (today, amount) = (now.date(), sign * i128::from(leg.amount));
         self.usage.add(date, today, leg.debtor, creditor, amount);
@@ -320,12 +430,15 @@ impl State {
         match self.identities.standing(id) {
             Standing::Queued => self.queues.hold(id, held),
             Standing::Unmatched => self.unmatched.hold(id, held),
+            Standing::Pending => self.pending.hold(id, held),
             Standing::Member(cycle) => self.cycles[cycle as usize].hold(id, held),
             Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => {
                 panic!("only a waiting unit can be held")
             }
         }
-        self.identities.set_held(id, held);
+        for part in self.parts(id).iter() {
+            self.identities.set_held(*part, held);
+        }
     }
 
     fn move_money(
@@ -367,16 +480,16 @@ impl State {
         if let Some(name) = cycle {
             self.move_fund(kind, account, amount, name);
         }
-        self.admit_to_batch();
+        self.admit_to_batch(1);
         self.queues.touch(account);
     }
 
     fn set_directory(&mut self, event: &Event) {
         self.directory.apply(event);
-        self.accounts
-            .resize_with(self.directory.accounts().len(), Account::default);
-        self.mirrors
-            .resize_with(self.directory.assets().len(), Mirror::default);
+        let accounts = self.directory.account_count();
+        self.accounts.grow(accounts, Account::default());
+        let assets = self.directory.assets().len();
+        self.mirrors.grow(assets, Mirror::default());
         if let Event::AccountSet(_) = event {
             self.queues.touch_all();
         }
@@ -401,41 +514,9 @@ impl State {
         self.token_labels.insert(token.hash, token.label);
         self.tokens_version += 1;
     }
-
-    fn set_rates(&mut self, lines: &[RateLine]) {
-        self.rates = lines.to_vec();
-        self.book = rate_book(lines).expect("decided: the rates make a book");
-    }
 }
 
-/// The book of a rate set; the first reason why it makes none, and at which line.
-pub(super) fn rate_book(lines: &[RateLine]) -> Result<RateBook, (String, String)> {
-    let mut book = RateBook::new();
-    for (index, line) in lines.iter().enumerate() {
-        let at = |field| format!("rates[{index}].{field}");
-        let quote = RateQuote::new(line.pair, line.bid, line.ask, line.time.0, &line.source);
-        let quote = quote.map_err(|error| (at(rate_field(&error)), error.to_string()))?;
-        let replaced = book
-            .insert(quote)
-            .map_err(|error| (at("pair"), error.to_string()))?;
-        if replaced.is_some() {
-            return Err((at("pair"), format!("{} comes twice", line.pair)));
-        }
-    }
-    Ok(book)
-}
-
-/// Which field of a rate an error is about.
-fn rate_field(error: &RateQuoteError) -> &'static str {
-    match error {
-        RateQuoteError::Bid { .. } | RateQuoteError::BidAboveAsk { .. } => "bid",
-        RateQuoteError::Ask { .. } => "ask",
-        RateQuoteError::Source { .. } => "source",
-        RateQuoteError::SameAsset { .. } => "pair",
-    }
-}
-
-fn locked_quote(event: &Event) -> Option<Quote> {
+fn locked_quote(locked: Sequence, event: &Event) -> Option<Quote> {
     let Event::QuoteLocked {
         terms,
         source_amount,
@@ -452,11 +533,12 @@ fn locked_quote(event: &Event) -> Option<Quote> {
         source_amount: *source_amount,
         target_amount: *target_amount,
         residual: (*numerator, *denominator),
+        locked,
         used_by: None,
     })
 }
 
 /// Adds to the value at an account.
-pub(super) fn add_at(values: &mut Vec<i64>, account: AccountId, amount: i64) {
+pub(super) fn add_at(values: &mut Amounts, account: AccountId, amount: i64) {
     *at_mut(values, account) += amount;
 }

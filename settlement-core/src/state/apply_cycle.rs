@@ -9,6 +9,7 @@ use crate::event::{Batch, Event};
 use crate::ids::{AccountId, CycleName};
 use crate::run::Bitmap;
 use crate::view::CycleState;
+use std::sync::Arc;
 
 impl State {
     pub(super) fn open_cycle(&mut self, cycle: Cycle) {
@@ -34,7 +35,7 @@ impl State {
         cycle.state = CycleState::Settling;
         cycle.schedule_version = *version;
         cycle.schedule_reason.clone_from(reason);
-        cycle.lines.clone_from(lines);
+        cycle.lines = Arc::new(lines.clone());
         cycle.gross_value = gross_value.0;
         cycle.net_value = net_value.0;
     }
@@ -91,9 +92,10 @@ impl State {
         let number = u32::try_from(batch.number).expect("batches are below 2^32");
         let mut instructions = 0;
         for place in places {
-            instructions += self.identities.instruction_count(place);
-            self.identities
-                .set_standing(place, Standing::Settled(number));
+            let parts = self.parts(place);
+            instructions += self.instructions_of(&parts);
+            self.keep_documents(&parts);
+            self.end(place, Standing::Settled(number));
         }
         self.cycle_mut(name).settled += instructions;
         self.statistics.settled += instructions;
@@ -102,16 +104,17 @@ impl State {
     }
 
     pub(super) fn complete_cycle(&mut self, name: CycleName, into: Option<CycleName>) {
-        let index = self.cycle_numbers[&name];
+        let index = self.cycle_index(name);
         self.free_funds(name);
         if let Some(into) = into {
             self.roll_over(name, into);
         }
         let bilateral = self.bilateral_nets(&self.cycles[index as usize]);
         let cycle = &mut self.cycles[index as usize];
-        cycle.bilateral = bilateral;
+        cycle.bilateral = Arc::new(bilateral);
         cycle.state = CycleState::Completed;
         cycle.drop_members();
+        self.cycles.complete(index as usize);
         self.cycles_live.retain(|&live| live != index);
     }
 
@@ -130,23 +133,22 @@ impl State {
     }
 
     fn roll_over(&mut self, name: CycleName, into: CycleName) {
-        let index = self.cycle_numbers[&into];
+        let index = self.cycle_index(into);
         let cycle = self.cycle(name).expect("it completes");
         let unsettled = cycle.members().filter(|member| !member.settled);
         let moved: Vec<_> = unsettled
             .map(|member| {
-                (
-                    member.place,
-                    member.priority,
-                    member.held,
-                    member.legs.to_vec(),
-                )
+                let place = (member.priority, member.rank, member.place);
+                (place, member.held, member.legs.to_vec())
             })
             .collect();
-        for (place, priority, held, legs) in moved {
-            let count = self.identities.instruction_count(place);
-            self.cycles[index as usize].push(place, priority, held, count, legs.into_iter());
-            self.identities.set_standing(place, Standing::Member(index));
+        for (place, held, legs) in moved {
+            let parts = self.parts(place.2);
+            let count = self.instructions_of(&parts);
+            self.cycles[index as usize].push(place, held, count, legs.into_iter());
+            for &part in parts.iter() {
+                self.identities.set_standing(part, Standing::Member(index));
+            }
         }
     }
 }

@@ -1,34 +1,51 @@
 //! The gross batch that is open, as postings gather in it.
 
+use crate::chunks::Chunks;
 use crate::event::{AccountAmount, Batch, MirrorAmount, i128Cbor};
 use crate::ids::{AccountId, AssetId, BatchNumber};
+use crate::shared::Freeze;
 
-/// Changes by a dense number; knows which it touched.
+/// Changes by a dense number. What was touched is a list; a place per number says where in the list,
+/// and needs no clearing: it counts only if the list names the number there.
 #[derive(Clone, Default)]
 struct Changes {
-    amounts: Vec<i128>,
-    touched: Vec<bool>,
+    touched: Chunks<(u32, i128), 64>,
+    places: Chunks<u32>,
 }
 
 impl Changes {
     #[inline]
-    fn add(&mut self, index: usize, amount: i128) {
-        if index >= self.amounts.len() {
-            self.amounts.resize(index + 1, 0);
-            self.touched.resize(index + 1, false);
+    fn add(&mut self, index: u32, amount: i128) {
+        let at = index as usize;
+        if at >= self.places.len() {
+            self.places.grow(at + 1, 0);
         }
-        self.amounts[index] += amount;
-        self.touched[index] = true;
+        let place = self.places[at] as usize;
+        if self
+            .touched
+            .get(place)
+            .is_some_and(|(held, _)| *held == index)
+        {
+            self.touched[place].1 += amount;
+            return;
+        }
+        self.places[at] = u32::try_from(self.touched.len()).expect("fewer than numbers");
+        self.touched.push((index, amount));
     }
 
-    fn iter(&self) -> impl Iterator<Item = (usize, i128)> {
-        let pairs = self.amounts.iter().zip(&self.touched).enumerate();
-        pairs.filter_map(|(index, (&amount, &touched))| touched.then_some((index, amount)))
+    /// In the order of numbers.
+    fn sorted(&self) -> Vec<(u32, i128)> {
+        let mut changes: Vec<(u32, i128)> = self.touched.iter().copied().collect();
+        changes.sort_unstable();
+        changes
     }
+}
 
-    fn clear(&mut self) {
-        self.amounts.fill(0);
-        self.touched.fill(false);
+impl Freeze for Changes {
+    fn freeze(&mut self) {
+        let Self { touched, places } = self;
+        touched.freeze();
+        places.freeze();
     }
 }
 
@@ -59,19 +76,19 @@ pub(crate) fn mirror_amount(asset: usize, amount: i128) -> MirrorAmount {
 }
 
 impl GrossBatch {
-    /// One member more, in this batch if none is open; answers the open one's number.
-    pub(crate) fn admit(&mut self, next: BatchNumber) -> BatchNumber {
-        self.member_count += 1;
+    /// So many members more, in this batch if none is open; answers the open one's number.
+    pub(crate) fn admit(&mut self, next: BatchNumber, members: usize) -> BatchNumber {
+        self.member_count += u32::try_from(members).expect("a unit has few members");
         *self.number.get_or_insert(next)
     }
 
     #[inline]
     pub(crate) fn post(&mut self, account: AccountId, amount: i128) {
-        self.accounts.add(account.0 as usize, amount);
+        self.accounts.add(account.0, amount);
     }
 
     pub(crate) fn post_mirror(&mut self, asset: AssetId, amount: i128) {
-        self.mirrors.add(usize::from(asset.0), amount);
+        self.mirrors.add(u32::from(asset.0), amount);
     }
 
     /// The batch as it would close now; `None` if it has no members. Balances are asked for by
@@ -83,10 +100,20 @@ impl GrossBatch {
         certificate_hash: Option<[u8; 32]>,
         seed: [u8; 32],
     ) -> Option<Batch> {
-        let touched = || self.accounts.iter();
-        let mirrored = || self.mirrors.iter();
+        let number = self.number?;
+        let (touched, mirrored) = (self.accounts.sorted(), self.mirrors.sorted());
+        let touched = || {
+            touched
+                .iter()
+                .map(|&(index, change)| (index as usize, change))
+        };
+        let mirrored = || {
+            mirrored
+                .iter()
+                .map(|&(index, change)| (index as usize, change))
+        };
         Some(Batch {
-            number: self.number?,
+            number,
             cycle: None,
             member_count: self.member_count,
             postings: touched()
@@ -109,7 +136,20 @@ impl GrossBatch {
     pub(crate) fn clear(&mut self) {
         self.number = None;
         self.member_count = 0;
-        self.accounts.clear();
-        self.mirrors.clear();
+        self.accounts.touched.clear();
+        self.mirrors.touched.clear();
+    }
+}
+
+impl Freeze for GrossBatch {
+    fn freeze(&mut self) {
+        let Self {
+            number: _,
+            member_count: _,
+            accounts,
+            mirrors,
+        } = self;
+        accounts.freeze();
+        mirrors.freeze();
     }
 }

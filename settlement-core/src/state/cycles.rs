@@ -2,15 +2,23 @@
 //!
 //! Members lie in three lists, one per priority, each in order of place: together they are the queue.
 //! A list is a struct of arrays, about 25 bytes for a one-leg unit, and is never re-ordered but when
-//! members rolled over from another cycle, and then once, at the close.
+//! members rolled over from another cycle, and then once, at the close. Frozen views share all of it;
+//! what changes after a member joined, its flags, lies apart from its legs, so that a run copies little.
 
 use super::identities::EntryId;
-use crate::event::ScheduleLine;
-use crate::ids::{AccountId, BatchNumber, CycleName, Timestamp};
+use super::queues::{Place, Rank};
+use crate::chunks::Chunks;
+use crate::command::CutOffPurpose;
+use crate::event::{CycleCalendar, ScheduleLine};
+use crate::ids::{AccountId, AssetId, BatchNumber, CycleName, Timestamp};
 use crate::instruction::Priority;
 use crate::netting::BilateralNet;
 use crate::run::{Bitmap, Leg, Problem};
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::view::CycleState;
+use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
 /// Neither an account's debits or credits in a cycle, nor an asset's total, may exceed this many minor
 /// units: funds, nets, and their sum then fit an `i64`.
@@ -22,21 +30,46 @@ const GONE: u8 = 4;
 
 const PRIORITIES: [Priority; 3] = [Priority::Urgent, Priority::High, Priority::Normal];
 
+/// Minor units by account, grown as needed.
+pub(crate) type Amounts = Chunks<i64, 128>;
+
+/// Units whose legs lie together.
+const PAGE_UNITS: usize = 128;
+
+/// The legs of up to [`PAGE_UNITS`] units.
+#[derive(Clone, Default)]
+struct LegPage {
+    ends: Vec<u32>,
+    legs: Vec<Leg>,
+}
+
 /// Units of one priority.
 #[derive(Clone, Default)]
 struct Units {
-    places: Vec<EntryId>,
-    flags: Vec<u8>,
-    leg_ends: Vec<u32>,
-    legs: Vec<Leg>,
+    places: Chunks<EntryId>,
+    flags: Chunks<u8, 1024>,
+    /// Full ones, which never change.
+    pages: Chunks<Arc<LegPage>, 64>,
+    /// The one that fills.
+    page: LegPage,
+    /// Places in time of those that took theirs later than they came.
+    late: Sorted<EntryId, Rank>,
     /// A unit that rolled over came after one with a later place.
     disordered: bool,
+}
+
+impl LegPage {
+    fn legs(&self, at: usize) -> &[Leg] {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.legs[start as usize..self.ends[at] as usize]
+    }
 }
 
 /// A member, as its cycle sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Member<'a> {
     pub(crate) place: EntryId,
+    pub(crate) rank: Rank,
     pub(crate) priority: Priority,
     pub(crate) held: bool,
     pub(crate) settled: bool,
@@ -45,17 +78,33 @@ pub(crate) struct Member<'a> {
 
 impl Units {
     fn legs(&self, at: usize) -> &[Leg] {
-        let start = at.checked_sub(1).map_or(0, |before| self.leg_ends[before]);
-        &self.legs[start as usize..self.leg_ends[at] as usize]
+        let page = self.pages.get(at / PAGE_UNITS);
+        page.map_or(&self.page, |page| &**page)
+            .legs(at % PAGE_UNITS)
     }
 
-    fn push(&mut self, place: EntryId, flags: u8, legs: impl Iterator<Item = Leg>) {
-        self.disordered |= self.places.last().is_some_and(|last| *last > place);
+    #[inline]
+    fn rank(&self, place: EntryId) -> Rank {
+        if self.late.is_empty() {
+            return Rank::of(place);
+        }
+        self.late.get(&place).copied().unwrap_or(Rank::of(place))
+    }
+
+    fn push(&mut self, place: EntryId, rank: Rank, flags: u8, legs: impl Iterator<Item = Leg>) {
+        if self.page.ends.len() == PAGE_UNITS {
+            self.pages.push(Arc::new(std::mem::take(&mut self.page)));
+        }
+        let last = self.places.last();
+        self.disordered |= last.is_some_and(|&last| (self.rank(last), last) > (rank, place));
+        if rank != Rank::of(place) {
+            self.late.insert(place, rank);
+        }
         self.places.push(place);
         self.flags.push(flags);
-        self.legs.extend(legs);
-        let end = u32::try_from(self.legs.len()).expect("a cycle's legs are numbered with u32");
-        self.leg_ends.push(end);
+        self.page.legs.extend(legs);
+        let end = u32::try_from(self.page.legs.len()).expect("a page has few legs");
+        self.page.ends.push(end);
     }
 
     /// Drops what is gone, and puts what rolled over into its place.
@@ -66,11 +115,12 @@ impl Units {
         let mut order: Vec<usize> = (0..self.places.len())
             .filter(|&at| self.flags[at] & GONE == 0)
             .collect();
-        order.sort_by_key(|&at| self.places[at]);
+        order.sort_by_key(|&at| (self.rank(self.places[at]), self.places[at]));
         let mut tidy = Self::default();
         for at in order {
             tidy.push(
                 self.places[at],
+                self.rank(self.places[at]),
                 self.flags[at],
                 self.legs(at).iter().copied(),
             );
@@ -84,15 +134,44 @@ impl Units {
         if self.disordered {
             return (0..self.places.len()).find(live);
         }
-        self.places.binary_search(&place).ok().filter(live)
+        let wanted = (self.rank(place), place);
+        let found = self
+            .places
+            .binary_search_by_key(&wanted, |&place| (self.rank(place), place));
+        found.ok().filter(live)
+    }
+}
+
+impl Freeze for Units {
+    fn freeze(&mut self) {
+        let Self {
+            places,
+            flags,
+            pages,
+            page: _,
+            late,
+            disordered: _,
+        } = self;
+        places.freeze();
+        flags.freeze();
+        pages.freeze();
+        late.freeze();
     }
 }
 
 /// Sums of legs by account, grown as needed.
 #[derive(Clone, Default)]
 pub(crate) struct Sums {
-    debits: Vec<i64>,
-    credits: Vec<i64>,
+    debits: Amounts,
+    credits: Amounts,
+}
+
+impl Freeze for Sums {
+    fn freeze(&mut self) {
+        let Self { debits, credits } = self;
+        debits.freeze();
+        credits.freeze();
+    }
 }
 
 impl Sums {
@@ -130,18 +209,19 @@ pub(crate) struct Cycle {
     pub(crate) cut_off: Timestamp,
     pub(crate) pay_in_deadline: Timestamp,
     pub(crate) completion_deadline: Timestamp,
+    pub(crate) calendar: CycleCalendar,
     units: [Units; 3],
     /// Of members that are not held, settled ones included.
     sums: Sums,
     held_sums: Sums,
-    pub(crate) funds: Vec<i64>,
-    pub(crate) opening_funds: Vec<i64>,
+    pub(crate) funds: Amounts,
+    pub(crate) opening_funds: Amounts,
     /// Since the close.
-    pub(crate) paid_in: Vec<i64>,
-    pub(crate) paid_out: Vec<i64>,
+    pub(crate) paid_in: Amounts,
+    pub(crate) paid_out: Amounts,
     pub(crate) schedule_version: u32,
     pub(crate) schedule_reason: String,
-    pub(crate) lines: Vec<ScheduleLine>,
+    pub(crate) lines: Arc<Vec<ScheduleLine>>,
     pub(crate) gross_value: i128,
     pub(crate) net_value: i128,
     /// Raised by every change of what a run reads.
@@ -150,7 +230,7 @@ pub(crate) struct Cycle {
     pub(crate) ran: Option<u64>,
     pub(crate) batches: Vec<BatchNumber>,
     /// As they were at completion.
-    pub(crate) bilateral: Vec<BilateralNet>,
+    pub(crate) bilateral: Arc<Vec<BilateralNet>>,
     /// Instructions.
     pub(crate) members: u64,
     pub(crate) settled: u64,
@@ -160,16 +240,14 @@ pub(crate) struct Cycle {
 }
 
 /// The value at an account, 0 where none was set.
-pub(crate) fn at(values: &[i64], account: AccountId) -> i64 {
+pub(crate) fn at(values: &Amounts, account: AccountId) -> i64 {
     values.get(account.0 as usize).copied().unwrap_or(0)
 }
 
 /// The value at an account, to be changed.
-pub(crate) fn at_mut(values: &mut Vec<i64>, account: AccountId) -> &mut i64 {
+pub(crate) fn at_mut(values: &mut Amounts, account: AccountId) -> &mut i64 {
     let index = account.0 as usize;
-    if index >= values.len() {
-        values.resize(index + 1, 0);
-    }
+    values.grow(index + 1, 0);
     &mut values[index]
 }
 
@@ -194,22 +272,23 @@ impl Cycle {
             cut_off,
             pay_in_deadline,
             completion_deadline,
+            calendar: CycleCalendar::default(),
             units: Default::default(),
             sums: Sums::default(),
             held_sums: Sums::default(),
-            funds: Vec::new(),
-            opening_funds: Vec::new(),
-            paid_in: Vec::new(),
-            paid_out: Vec::new(),
+            funds: Amounts::default(),
+            opening_funds: Amounts::default(),
+            paid_in: Amounts::default(),
+            paid_out: Amounts::default(),
             schedule_version: 0,
             schedule_reason: String::new(),
-            lines: Vec::new(),
+            lines: Arc::default(),
             gross_value: 0,
             net_value: 0,
             version: 0,
             ran: None,
             batches: Vec::new(),
-            bilateral: Vec::new(),
+            bilateral: Arc::default(),
             members: 0,
             settled: 0,
             unsettled_units: 0,
@@ -220,6 +299,19 @@ impl Cycle {
     /// Whether it takes instructions at that time.
     pub(crate) fn takes(&self, now: Timestamp) -> bool {
         self.state == CycleState::Open && now < self.cut_off
+    }
+
+    /// An asset's own cut-off, as it was when the cycle opened.
+    pub(crate) fn cut_off_of(&self, asset: AssetId, purpose: CutOffPurpose) -> Option<Timestamp> {
+        let cut_offs = &self.calendar.cut_offs;
+        let found = cut_offs.binary_search_by_key(&(asset, purpose), |at| (at.asset, at.purpose));
+        found.ok().map(|at| cut_offs[at].instant)
+    }
+
+    /// Until when an asset is to be paid in: its own deadline, but never later than the cycle's.
+    pub(crate) fn pay_in_deadline_of(&self, asset: AssetId) -> Timestamp {
+        let own = self.cut_off_of(asset, CutOffPurpose::PayIn);
+        own.map_or(self.pay_in_deadline, |own| own.min(self.pay_in_deadline))
     }
 
     /// Whether these legs keep every account's sums within [`ACCOUNT_SUM_MAX`].
@@ -236,7 +328,7 @@ impl Cycle {
             (&mut sums.debits, &held.debits),
             (&mut sums.credits, &held.credits),
         ] {
-            for (account, amount) in (0..).zip(held) {
+            for (account, amount) in (0..).zip(held.iter()) {
                 *at_mut(all, AccountId(account)) += amount;
             }
         }
@@ -246,21 +338,19 @@ impl Cycle {
     /// Takes a unit in at the end of its priority's list.
     pub(crate) fn push(
         &mut self,
-        place: EntryId,
-        priority: Priority,
+        (priority, rank, place): Place,
         held: bool,
         instructions: u64,
         legs: impl Iterator<Item = Leg>,
     ) {
         let units = &mut self.units[list_of(priority)];
-        let first = units.legs.len();
-        units.push(place, if held { HELD } else { 0 }, legs);
+        units.push(place, rank, if held { HELD } else { 0 }, legs);
         let sums = if held {
             &mut self.held_sums
         } else {
             &mut self.sums
         };
-        sums.add(&units.legs[first..], 1);
+        sums.add(units.legs(units.places.len() - 1), 1);
         self.members += instructions;
         self.unsettled_units += 1;
         self.held_units += u64::from(held);
@@ -338,6 +428,7 @@ impl Cycle {
                 let live = (0..units.places.len()).filter(|&at| units.flags[at] & GONE == 0);
                 live.map(move |at| Member {
                     place: units.places[at],
+                    rank: units.rank(units.places[at]),
                     priority,
                     held: units.flags[at] & HELD != 0,
                     settled: units.flags[at] & SETTLED != 0,
@@ -367,13 +458,13 @@ impl Cycle {
         let mut bit = 0;
         let mut places = Vec::with_capacity(settled.set_count() as usize);
         for units in &mut self.units {
-            for (place, flags) in units.places.iter().zip(&mut units.flags) {
-                if *flags != 0 {
+            for at in 0..units.places.len() {
+                if units.flags[at] != 0 {
                     continue;
                 }
                 if settled.get(bit) {
-                    *flags |= SETTLED;
-                    places.push(*place);
+                    units.flags[at] |= SETTLED;
+                    places.push(units.places[at]);
                 }
                 bit += 1;
             }
@@ -384,13 +475,13 @@ impl Cycle {
 
     /// What a run over `account_count` accounts would read.
     pub(crate) fn problem(&self, account_count: usize) -> Problem {
-        let mut funds = self.funds.clone();
+        let mut funds: Vec<i64> = self.funds.iter().copied().collect();
         funds.resize(account_count, 0);
         let mut problem =
             Problem::new(funds, vec![0; account_count]).expect("as many floors as funds");
-        let legs = self.units.iter().map(|units| units.legs.len()).sum();
         let units = usize::try_from(self.waiting_count()).expect("units are in memory");
-        problem.reserve(units, legs);
+        // Most have one leg.
+        problem.reserve(units, units);
         for member in self.waiting() {
             let pushed = problem.push_unit(member.legs);
             pushed.expect("members were checked when they were accepted");
@@ -432,5 +523,111 @@ impl Cycle {
         self.units = Default::default();
         self.unsettled_units = 0;
         self.held_units = 0;
+    }
+}
+
+impl Freeze for Cycle {
+    fn freeze(&mut self) {
+        let Self {
+            name: _,
+            state: _,
+            cut_off: _,
+            pay_in_deadline: _,
+            completion_deadline: _,
+            calendar: _,
+            units,
+            sums,
+            held_sums,
+            funds,
+            opening_funds,
+            paid_in,
+            paid_out,
+            schedule_version: _,
+            schedule_reason: _,
+            lines: _,
+            gross_value: _,
+            net_value: _,
+            version: _,
+            ran: _,
+            batches: _,
+            bilateral: _,
+            members: _,
+            settled: _,
+            unsettled_units: _,
+            held_units: _,
+        } = self;
+        units.iter_mut().for_each(Freeze::freeze);
+        sums.freeze();
+        held_sums.freeze();
+        for amounts in [funds, opening_funds, paid_in, paid_out] {
+            amounts.freeze();
+        }
+    }
+}
+
+/// All cycles, in the order of opening. Completed ones hardly change, and share one allocation each
+/// with every view.
+#[derive(Clone, Default)]
+pub(crate) struct Cycles {
+    live: Vec<(usize, Cycle)>,
+    /// By index; `None` while live.
+    completed: Chunks<Option<Arc<Cycle>>, 64>,
+}
+
+impl Cycles {
+    pub(crate) fn len(&self) -> usize {
+        self.completed.len()
+    }
+
+    pub(crate) fn push(&mut self, cycle: Cycle) {
+        self.live.push((self.len(), cycle));
+        self.completed.push(None);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Cycle> {
+        (0..self.len()).map(|index| &self[index])
+    }
+
+    /// A live cycle is completed.
+    pub(crate) fn complete(&mut self, index: usize) {
+        let at = self.live.iter().position(|(live, _)| *live == index);
+        let (_, mut cycle) = self.live.remove(at.expect("a live cycle completes"));
+        cycle.freeze();
+        self.completed[index] = Some(Arc::new(cycle));
+    }
+}
+
+impl Index<usize> for Cycles {
+    type Output = Cycle;
+
+    #[inline]
+    fn index(&self, index: usize) -> &Cycle {
+        let live = self.live.iter().find(|(live, _)| *live == index);
+        match live {
+            Some((_, cycle)) => cycle,
+            None => self.completed[index].as_ref().expect("live or completed"),
+        }
+    }
+}
+
+impl IndexMut<usize> for Cycles {
+    #[inline]
+    fn index_mut(&mut self, index: usize) -> &mut Cycle {
+        let live = self.live.iter().position(|(live, _)| *live == index);
+        match live {
+            Some(at) => &mut self.live[at].1,
+            None => {
+                let completed = self.completed[index].as_mut();
+                Arc::make_mut(completed.expect("live or completed"))
+            }
+        }
+    }
+}
+
+impl Freeze for Cycles {
+    fn freeze(&mut self) {
+        let Self { live, completed } = self;
+        live.iter_mut().for_each(|(_, cycle)| cycle.freeze());
+        completed.freeze();
     }
 }

@@ -3,11 +3,11 @@
 use super::identities::{EntryId, Standing};
 use super::{CREATED_AGE_MS_MAX, CREATED_AHEAD_MS_MAX, State};
 use crate::command::{
-    AccountLine, Action, Caller, Command, ParticipantState, Position, RateLine, Refusal, Token,
+    AccountLine, Action, Caller, Command, ParticipantState, Position, Refusal, Reservation, Token,
 };
 use crate::event::Event;
 use crate::ids::{Bic, Timestamp, Uetr};
-use crate::instruction::{Identity, Kind, ShortText};
+use crate::instruction::{Identity, Kind, Priority, ShortText};
 use crate::view::{CommandAnswer, CycleState};
 
 /// Of a participant's name, in characters.
@@ -75,6 +75,11 @@ impl State {
             Action::RevokeToken { label } => self.decide_revocation(*label),
             Action::SetTime(time) => self.decide_time(*time, now),
             Action::SetRates(lines) => self.decide_rates(lines),
+            Action::SetRateRules(rules) => self.decide_rate_rules(rules),
+            Action::RequestQuote(request) => {
+                self.decide_quote_request(command.caller, request, now)
+            }
+            Action::SetQuoteLimit(line) => self.decide_quote_limit(line),
             Action::LockQuote(terms) => self.decide_quote(command.caller, terms, now),
             Action::OpenCycle {
                 cycle,
@@ -89,7 +94,15 @@ impl State {
             Action::NetCycle(cycle) => self.decide_net(*cycle),
             Action::SettleCycle(cycle) => self.decide_settle(*cycle, now),
             Action::Move(movement) => self.decide_movement(command.caller, movement),
-            Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind),
+            Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind, now),
+            Action::Approve(identity) => self.decide_approval(command.caller, identity),
+            Action::ShowPreimage { identity, preimage } => self.decide_preimage(identity, preimage),
+            Action::SetReservation(line) => self.decide_reservation(command.caller, line),
+            Action::SetPriority {
+                uetr,
+                kind,
+                priority,
+            } => self.decide_priority(command.caller, *uetr, *kind, *priority),
             Action::Acknowledge(position) => self.decide_acknowledgement(command.caller, *position),
         }
     }
@@ -175,47 +188,39 @@ impl State {
             .collect())
     }
 
-    fn decide_rates(&self, lines: &[RateLine]) -> Result<Vec<Event>, Refusal> {
-        let field = |index: usize, name: &str| format!("rates[{index}].{name}");
-        for (index, line) in lines.iter().enumerate() {
-            if line.source.chars().count() > SOURCE_CHARS_MAX {
-                return Err(invalid(field(index, "source"), "is above 35 characters"));
-            }
-            for code in [line.pair.base, line.pair.quote] {
-                if self.directory.asset_id(code).is_none() {
-                    return Err(not_found(
-                        field(index, "pair"),
-                        format!("no such asset: {code}"),
-                    ));
-                }
-            }
-        }
-        super::apply::rate_book(lines).map_err(|(field, reason)| invalid(field, reason))?;
-        let changed = self.rates != lines;
-        Ok(changed
-            .then(|| Event::RatesSet(lines.to_vec()))
-            .into_iter()
-            .collect())
-    }
-
-    fn decide_cancel(&self, caller: Caller, uetr: Uetr, kind: Kind) -> Result<Vec<Event>, Refusal> {
+    /// An instruction of the caller's.
+    fn own(&self, caller: Caller, uetr: Uetr, kind: Kind) -> Result<EntryId, Refusal> {
         let Caller::Participant(instructing) = caller else {
-            return Err(not_permitted("only the instructing participant cancels"));
+            return Err(not_permitted("only the instructing participant does this"));
         };
         let found = self.identities.find(&Identity {
             uetr,
             instructing,
             kind,
         });
-        let id = found.ok_or_else(|| not_found("uetr", "no such instruction of the caller"))?;
+        found.ok_or_else(|| not_found("uetr", "no such instruction of the caller"))
+    }
+
+    fn decide_cancel(
+        &self,
+        caller: Caller,
+        uetr: Uetr,
+        kind: Kind,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
+        let id = self.own(caller, uetr, kind)?;
+        let unit = self.unit_of(id);
         let event = Event::Cancelled {
-            sequence: self.identities.sequence(id),
+            sequence: self.identities.sequence(unit),
         };
         match self.identities.standing(id) {
             Standing::Cancelled => Ok(Vec::new()),
             standing => match self.immovable(id, standing) {
                 Some(reason) => Err(Refusal::WrongState(reason.to_owned())),
-                None => Ok(vec![event]),
+                None => {
+                    self.check_cancel_cut_off(unit, standing, now)?;
+                    Ok(vec![event])
+                }
             },
         }
     }
@@ -231,11 +236,69 @@ impl State {
         if self.identities.partner(id).is_some() {
             return Some("the trade is matched: one side alone cannot cancel it");
         }
+        if !self.is_all_of(self.unit_of(id), self.identities.identity(id).instructing) {
+            return Some("the group is complete: one of its banks alone cannot cancel it");
+        }
         match standing {
             Standing::Member(cycle) => (self.cycles[cycle as usize].state != CycleState::Open)
                 .then_some("the instruction's cycle has closed"),
             _ => None,
         }
+    }
+
+    /// Whether all of a unit came from one bank; such a group it may cancel as a whole.
+    fn is_all_of(&self, unit: EntryId, bank: Bic) -> bool {
+        self.parts(unit).iter().all(|&part| {
+            self.identities.partner(part).is_none()
+                && self.identities.identity(part).instructing == bank
+        })
+    }
+
+    fn decide_reservation(
+        &self,
+        caller: Caller,
+        line: &Reservation,
+    ) -> Result<Vec<Event>, Refusal> {
+        if let Caller::Participant(bic) = caller
+            && bic != line.participant
+        {
+            return Err(not_permitted("only the account's participant keeps it"));
+        }
+        let account = self.line_account(line.participant, line.asset);
+        let account = account.ok_or_else(|| not_found("participant", "no such account"))?;
+        if line.priority == Priority::Normal {
+            return Err(invalid("priority", "is not high or urgent"));
+        }
+        if line.amount < 0 {
+            return Err(invalid("amount", "is below zero"));
+        }
+        let same = self.limits.reservation(account, line.priority) == line.amount;
+        let event = Event::ReservationSet(*line);
+        Ok((!same).then_some(event).into_iter().collect())
+    }
+
+    fn decide_priority(
+        &self,
+        caller: Caller,
+        uetr: Uetr,
+        kind: Kind,
+        priority: Priority,
+    ) -> Result<Vec<Event>, Refusal> {
+        let id = self.own(caller, uetr, kind)?;
+        let unit = self.unit_of(id);
+        let Some(((held, ..), _)) = self.queues.by_id(unit) else {
+            return Err(Refusal::WrongState(
+                "the instruction does not wait in the gross lane's queues".to_owned(),
+            ));
+        };
+        if !self.is_all_of(unit, self.identities.identity(id).instructing) {
+            return Err(Refusal::WrongState(
+                "the instruction settles together with another bank's".to_owned(),
+            ));
+        }
+        let unit = self.identities.sequence(unit);
+        let event = Event::PrioritySet { unit, priority };
+        Ok((held != priority).then_some(event).into_iter().collect())
     }
 
     fn decide_acknowledgement(
@@ -286,13 +349,24 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
         | Action::RevokeToken { .. }
         | Action::SetTime(_)
         | Action::SetRates(_)
+        | Action::SetRateRules(_)
+        | Action::SetQuoteLimit(_)
         | Action::OpenCycle { .. }
         | Action::CloseCycle(_)
         | Action::NetCycle(_)
         | Action::SettleCycle(_) => (command.caller == Caller::Operator, "the operator"),
-        Action::LockQuote(_) | Action::Cancel { .. } | Action::Acknowledge(_) => (
+        Action::LockQuote(_)
+        | Action::RequestQuote(_)
+        | Action::Cancel { .. }
+        | Action::Approve(_)
+        | Action::SetPriority { .. }
+        | Action::Acknowledge(_) => (
             matches!(command.caller, Caller::Participant(_)),
             "a participant",
+        ),
+        Action::SetReservation(_) | Action::ShowPreimage { .. } => (
+            matches!(command.caller, Caller::Participant(_) | Caller::Operator),
+            "a participant or the operator",
         ),
         Action::Move(_) => (
             matches!(command.caller, Caller::Participant(_) | Caller::Agent(_)),

@@ -49,6 +49,7 @@ impl State {
             cut_off,
             pay_in_deadline,
             completion_deadline,
+            calendar: Some(self.cycle_calendar(name.value_date)?),
         }])
     }
 
@@ -56,18 +57,16 @@ impl State {
         if self.scheme.is_none() {
             return Err(Refusal::WrongState("there is no scheme yet".to_owned()));
         }
-        if !fx::calendar::is_business_day(name.value_date.naive()) {
-            return Err(invalid("cycle", "the value date is no business day"));
-        }
+        self.check_any_open(name.value_date)?;
         if name.value_date < now.date() {
             return Err(invalid("cycle", "the value date is in the past"));
         }
-        let of = |number| CycleName {
-            value_date: name.value_date,
-            number,
-        };
-        let last = self.cycle_numbers.range(of(0)..=of(u16::MAX)).next_back();
-        let next = last.map_or(1, |(last, _)| u32::from(last.number) + 1);
+        let date = name.value_date;
+        let of_date = self.cycle_numbers.iter_from(|held| held.value_date < date);
+        let of_date = of_date.take_while(|(held, _)| held.value_date == date);
+        let next = of_date
+            .last()
+            .map_or(1, |(last, _)| u32::from(last.number) + 1);
         if u32::from(name.number) != next {
             return Err(invalid("cycle", format!("the next number is {next}")));
         }
@@ -222,7 +221,11 @@ impl State {
 
     /// Base per unit of asset: the middle between bid and ask, exactly halved, then frozen to 12
     /// decimals; direct, inverse, or through the first asset that both are quoted against.
-    fn valuation(&self, asset: fx::AssetCode, base: fx::AssetCode) -> Option<ValuationRate> {
+    pub(super) fn valuation(
+        &self,
+        asset: fx::AssetCode,
+        base: fx::AssetCode,
+    ) -> Option<ValuationRate> {
         if asset == base {
             return Some(ValuationRate::ONE);
         }
@@ -231,7 +234,12 @@ impl State {
             quote: base,
         };
         let mut pivots = self.directory.assets().iter().map(|line| line.code);
-        let rate = pivots.find_map(|pivot| self.book.rate_through(pair, pivot, Price::Mid).ok())?;
+        let rate = pivots.find_map(|pivot| {
+            self.rates
+                .valuation
+                .rate_through(pair, pivot, Price::Mid)
+                .ok()
+        })?;
         valuation_rate(&rate).ok()
     }
 }

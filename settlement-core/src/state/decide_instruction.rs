@@ -1,9 +1,13 @@
 //! Whether an instruction enters, and where it goes; or the first reason why not.
 
+use super::decide_conditions::Candidate;
 use super::identities::EntryId;
+use super::queues::Rank;
 use super::quotes::Quote;
+use super::unmatched::Side;
 use super::{CREATED_AGE_MS_MAX, CREATED_AHEAD_MS_MAX, State, VALUE_DATE_AHEAD_DAYS_MAX};
 use crate::command::AccountState;
+use crate::conditions::{Conditions, Progress};
 use crate::event::{Entry, Event, Legs, Order, OrderLeg};
 use crate::ids::{AccountId, Date, ParticipantId, Sequence, Timestamp};
 use crate::instruction::{
@@ -11,7 +15,7 @@ use crate::instruction::{
 };
 use crate::rejection::{Fault, Field, Malformed, Rejection};
 use crate::run;
-use crate::view::{InstructionAnswer, Status};
+use crate::view::{InstructionAnswer, Status, Waiting};
 use fx::AmountError;
 use sha2::{Digest as _, Sha256};
 
@@ -60,7 +64,7 @@ impl State {
         item: &Submission,
         now: Timestamp,
     ) -> Event {
-        match self.admit(batch.legs_of(item), item, now) {
+        match self.admit(batch, item, now) {
             Ok((order, entry)) => Event::Accepted { order, entry },
             Err(rejection) => Event::Refused {
                 identity: item.identity,
@@ -73,7 +77,7 @@ impl State {
 
     fn admit(
         &self,
-        sent: &[LegSent],
+        batch: &Submissions,
         item: &Submission,
         now: Timestamp,
     ) -> Result<(Order, Entry), Rejection> {
@@ -87,14 +91,15 @@ impl State {
             instructing: self.directory.participant_id(item.identity.instructing),
             item,
         };
-        let (buffer, count) = self.resolve(sent, &context)?;
+        let (buffer, count) = self.resolve(batch.legs_of(item), &context)?;
         let legs = &buffer[..count];
         // Resolved legs have debtors, of whom the instructing participant must be one.
         let instructing = context
             .instructing
             .ok_or(Rejection::DebtorUnknown { leg: 0 })?;
         self.check_limits(legs, &context, instructing)?;
-        self.check_dates(body, now)?;
+        let conditions = batch.conditions_of(body);
+        self.check_dates(legs, &context, conditions, now)?;
         let cycle = match body.lane {
             Lane::Gross => None,
             Lane::Net => self.taking_cycle(body.value_date, now),
@@ -109,16 +114,24 @@ impl State {
             return Err(Rejection::QuoteExpired);
         }
         let trade = match context.kind {
-            Kind::TradeSide => Some(self.trade_digest(legs, body)?),
+            Kind::TradeSide => Some(self.trade_digest(legs, body, conditions)?),
             Kind::Payment | Kind::Cover | Kind::Return => None,
         };
+        if let Some(conditions) = conditions {
+            self.check_conditions(conditions, body, now)?;
+        }
         if cycle.is_some_and(|cycle| !cycle.has_room_for(legs.iter().map(run_leg))) {
             return Err(Rejection::BalanceTooLarge);
         }
-        let entry = match (trade, cycle) {
-            (Some(_), _) => Entry::Unmatched,
-            (None, Some(cycle)) => Entry::Member(cycle.name),
-            (None, None) => self.gross_entry((body.priority, self.identities.next()), legs),
+        let entry = match (waits(conditions, now), trade, cycle) {
+            (Some(Waiting::Group), Some(_), _) | (None, Some(_), _) => Entry::Unmatched,
+            (Some(Waiting::Group), None, _) => Entry::Grouped,
+            (Some(_), ..) => Entry::Conditional,
+            (None, None, Some(cycle)) => Entry::Member(cycle.name),
+            (None, None, None) => {
+                let id = self.identities.next();
+                self.gross_entry((body.priority, Rank::of(id), id), legs)
+            }
         };
         let order = Order {
             identity: item.identity,
@@ -131,6 +144,7 @@ impl State {
             legs: Legs::new(legs),
             quote: quote.map(|(provider, quote)| (provider, quote.terms.quote_id)),
             trade,
+            conditions: conditions.map(|conditions| Box::new(conditions.clone())),
         };
         Ok((order, entry))
     }
@@ -299,11 +313,18 @@ impl State {
     }
 
     /// A value date that no cycle could have is no matter of cut-offs: its own code says more.
-    fn check_dates(&self, body: &Body, now: Timestamp) -> Result<(), Rejection> {
-        let date = value_date_fault(body.lane, body.value_date, now.date());
-        let untaken = || self.taking_cycle(body.value_date, now).is_none();
-        if body.lane == Lane::Net && date.is_none() && untaken() {
-            return Err(Rejection::PastCutOff);
+    fn check_dates(
+        &self,
+        legs: &[OrderLeg],
+        context: &Context<'_>,
+        conditions: Option<&Conditions>,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let body = context.body;
+        let not_before = conditions.and_then(|conditions| conditions.not_before);
+        let date = self.value_date_fault(legs, body, not_before, now.date());
+        if date.is_none() {
+            self.check_cut_offs(legs, context.kind, body, now)?;
         }
         if body.created.0 < now.0 - CREATED_AGE_MS_MAX {
             return Err(Rejection::CreatedTooOld);
@@ -312,6 +333,34 @@ impl State {
             return Err(Rejection::CreatedInFuture);
         }
         date.map_or(Ok(()), Err)
+    }
+
+    /// Gross settles on the record date itself, or later where it is not to settle before; net on any
+    /// business day from the record date on.
+    #[inline]
+    fn value_date_fault(
+        &self,
+        legs: &[OrderLeg],
+        body: &Body,
+        not_before: Option<Timestamp>,
+        today: Date,
+    ) -> Option<Rejection> {
+        let date = body.value_date;
+        let waits = not_before.is_some_and(|since| since.date() >= date);
+        let ahead_days_max = match body.lane {
+            Lane::Gross if !waits => 0,
+            Lane::Gross | Lane::Net => VALUE_DATE_AHEAD_DAYS_MAX,
+        };
+        let closed = self.closed_leg(legs, date);
+        let range = if date.0 > today.0 + ahead_days_max {
+            Some(Rejection::ValueDateTooFarAhead)
+        } else if date < today {
+            Some(Rejection::ValueDateInPast)
+        } else {
+            None
+        };
+        // The order of rejections is that of precedence.
+        closed.into_iter().chain(range).min()
     }
 
     /// The quote that the legs name, if they are what it says.
@@ -360,7 +409,12 @@ impl State {
     }
 
     /// What both sides of a trade have alike, if the legs are a trade's.
-    fn trade_digest(&self, legs: &[OrderLeg], body: &Body) -> Result<Digest, Rejection> {
+    fn trade_digest(
+        &self,
+        legs: &[OrderLeg],
+        body: &Body,
+        conditions: Option<&Conditions>,
+    ) -> Result<Digest, Rejection> {
         let names = |account| self.directory.account_names(account);
         let ([one, two], Some(reference)) = (legs, body.trade_reference) else {
             return Err(Rejection::TradeMalformed);
@@ -388,29 +442,57 @@ impl State {
             Lane::Net => 2,
         }]);
         hasher.update(reference.as_str());
+        // Sides that name different groups could never settle together.
+        if let Some(group) = conditions.and_then(|conditions| conditions.group) {
+            hasher.update([0]);
+            hasher.update(group.id.as_str());
+            hasher.update(group.members.to_be_bytes());
+        }
         let hash: [u8; 32] = hasher.finalize().into();
         let (first, _) = hash.split_first_chunk().expect("16 of 32 bytes");
         Ok(Digest(*first))
     }
 
-    /// The match of a side that has just entered, if the other side waits.
-    pub(super) fn decide_match(&self, id: EntryId, now: Timestamp) -> Option<Event> {
-        let side = self.unmatched.get(id)?;
+    /// The match of a side that is ready, if the other side waits.
+    pub(super) fn decide_match(
+        &self,
+        id: EntryId,
+        now: Timestamp,
+    ) -> Result<Option<Event>, Rejection> {
+        let side = self.unmatched.get(id).expect("it stands there");
         let sender = self.identities.identity(id).instructing;
-        // None of them is held: a suspended bank's trade would not have come this far.
+        let ready = |other: &&Side| !other.held && now < other.terms.expires_at;
         let mut others = self.unmatched.of(side.trade).iter().copied();
-        let other = others.find(|&other| self.identities.identity(other).instructing != sender)?;
-        // Neither bank's own payments may be overtaken by what it ranked below them.
-        let priority = side.priority.max(self.unmatched.get(other)?.priority);
-        let entry = match side.lane {
-            Lane::Gross => self.gross_entry((priority, id), &side.legs),
-            Lane::Net => Entry::Member(self.taking_cycle(side.value_date, now)?.name),
+        let other = others.find(|&other| {
+            self.identities.identity(other).instructing != sender
+                && self.unmatched.get(other).filter(ready).is_some()
+        });
+        let Some(other) = other.filter(|_| ready(&side)) else {
+            return Ok(None);
         };
-        Some(Event::Matched {
+        // Neither bank's own payments may be overtaken by what it ranked below them.
+        let theirs = self.unmatched.get(other).expect("just found");
+        let candidate = Candidate {
+            id,
+            priority: side.priority.max(theirs.priority),
+            lane: side.lane,
+            value_date: side.value_date,
+            settle_by: None,
+            legs: &side.legs,
+        };
+        let entry = match side.terms.group {
+            Some(_) => Entry::Grouped,
+            None => match self.lane_entry(&candidate, now) {
+                // At the cut-off it is rejected as unmatched.
+                Err(Rejection::PastCutOff | Rejection::PastAssetCutOff { .. }) => return Ok(None),
+                entry => entry?,
+            },
+        };
+        Ok(Some(Event::Matched {
             first: self.identities.sequence(other),
             second: self.identities.sequence(id),
             entry,
-        })
+        }))
     }
 }
 
@@ -422,21 +504,14 @@ fn amount_rejection(error: AmountError, leg: u8) -> Rejection {
     }
 }
 
-/// Gross settles on the record date itself; net on any business day from it on.
-fn value_date_fault(lane: Lane, date: Date, today: Date) -> Option<Rejection> {
-    let ahead_days_max = match lane {
-        Lane::Gross => 0,
-        Lane::Net => VALUE_DATE_AHEAD_DAYS_MAX,
-    };
-    if !fx::calendar::is_business_day(date.naive()) {
-        Some(Rejection::NoBusinessDay)
-    } else if date.0 > today.0 + ahead_days_max {
-        Some(Rejection::ValueDateTooFarAhead)
-    } else if date < today {
-        Some(Rejection::ValueDateInPast)
-    } else {
-        None
+/// What an instruction waits for on entry, beside a trade's match.
+fn waits(conditions: Option<&Conditions>, now: Timestamp) -> Option<Waiting> {
+    let conditions = conditions?;
+    let progress = Progress::new(conditions);
+    if !progress.is_ready(now) {
+        return Some(progress.waits_for());
     }
+    conditions.group.map(|_| Waiting::Group)
 }
 
 /// A leg as runs know it: keys are account ids.

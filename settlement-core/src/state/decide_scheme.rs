@@ -3,7 +3,8 @@
 use super::State;
 use super::decide_command::{NAME_CHARS_MAX, invalid, not_found};
 use crate::command::{
-    AccountLine, AccountState, AssetLine, CutOffs, LimitLine, ParticipantLine, Refusal, Scheme,
+    AccountLine, AccountState, AssetCutOff, AssetDay, AssetLine, CUT_OFF_DAYS_BEFORE_MAX, CutOffs,
+    LimitLine, ParticipantLine, Refusal, Scheme,
 };
 use crate::event::Event;
 use crate::ids::{AccountId, Bic};
@@ -91,7 +92,54 @@ impl State {
             let changed = self.cut_offs.as_ref() != Some(cut_offs);
             events.extend(changed.then(|| Event::CutOffsSet(cut_offs.clone())));
         }
+        self.cut_off_changes(&scheme.asset_cut_offs, &names, &mut events)?;
+        self.day_changes(&scheme.days, &names, &mut events)?;
         Ok(events)
+    }
+
+    fn cut_off_changes(
+        &self,
+        lines: &[AssetCutOff],
+        names: &Names,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Refusal> {
+        let key = |line: &AssetCutOff| (line.asset, line.purpose);
+        once(lines, "scheme.asset_cut_offs", key)?;
+        for (index, line) in lines.iter().enumerate() {
+            let field = |name: &str| format!("scheme.asset_cut_offs[{index}].{name}");
+            if !names.assets.contains(&line.asset) {
+                return Err(not_found(field("asset"), "no such asset"));
+            }
+            if line.days_before > CUT_OFF_DAYS_BEFORE_MAX {
+                return Err(invalid(field("days_before"), "is above 5"));
+            }
+            let held = self.asset_cut_offs.get(&key(line));
+            let same = match held {
+                Some(held) => held == line,
+                None => line.cut_off.is_none(),
+            };
+            events.extend((!same).then_some(Event::AssetCutOffSet(*line)));
+        }
+        Ok(())
+    }
+
+    fn day_changes(
+        &self,
+        lines: &[AssetDay],
+        names: &Names,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Refusal> {
+        once(lines, "scheme.days", |line| (line.asset, line.date))?;
+        for (index, line) in lines.iter().enumerate() {
+            if !names.assets.contains(&line.asset) {
+                let field = format!("scheme.days[{index}].asset");
+                return Err(not_found(field, "no such asset"));
+            }
+            let held = self.calendars.change(line.asset, line.date.naive());
+            let same = held == Some(line.change);
+            events.extend((!same).then_some(Event::AssetDaySet(*line)));
+        }
+        Ok(())
     }
 
     fn check_named(&self, scheme: &Scheme) -> Result<(), Refusal> {
@@ -203,6 +251,7 @@ impl State {
     fn is_in_use(&self, account: AccountId) -> bool {
         let queued = self.queues.iter().flat_map(|(_, unit)| unit.legs.iter());
         let unmatched = self.unmatched.iter().flat_map(|(_, side)| side.legs.iter());
+        let pending = self.pending.iter().flat_map(|(_, unit)| unit.legs.iter());
         let live = self
             .cycles_live
             .iter()
@@ -213,6 +262,7 @@ impl State {
         self.accounts[account.0 as usize].balance() != 0
             || queued
                 .chain(unmatched)
+                .chain(pending)
                 .any(|leg| leg.debtor == account || leg.creditor == account)
             || members.any(|leg| leg.debtor == account.0 || leg.creditor == account.0)
     }

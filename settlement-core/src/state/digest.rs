@@ -3,6 +3,8 @@
 use super::State;
 use super::cycles::Cycle;
 use super::identities::{EntryId, Standing};
+use super::pending::{GroupKey, Terms};
+use crate::ids::Timestamp;
 
 use minicbor::Encode;
 use sha2::{Digest as _, Sha256};
@@ -42,7 +44,7 @@ impl State {
         self.feed_scheme(&mut feed);
         self.feed_money(&mut feed);
         self.feed_instructions(&mut feed);
-        for cycle in &self.cycles {
+        for cycle in self.cycles.iter() {
             feed_cycle(&mut feed, cycle);
         }
         self.feed_rest(&mut feed);
@@ -53,12 +55,15 @@ impl State {
         feed.put((self.rehearsal, self.rehearsal_time));
         feed.put(self.scheme);
         feed.put(&self.cut_offs);
+        feed.list(self.asset_cut_offs.values());
+        feed.list(self.day_lines());
         feed.list(self.directory.assets());
         feed.list(self.directory.participants());
-        let accounts = self.directory.accounts().iter();
+        let accounts = self.directory.accounts();
         feed.list(accounts.map(|entry| (entry.participant, entry.asset, entry.state)));
         feed.list(self.limits.instructions());
         feed.list(self.limits.bilaterals());
+        feed.list(self.limits.reservations());
         feed.list(self.tokens.values());
         feed.put(self.tokens_version);
     }
@@ -94,17 +99,21 @@ impl State {
                 held,
             )
         }));
-        feed.list(self.queues.iter().map(|((priority, EntryId(id)), unit)| {
-            (
-                priority,
-                id,
-                &unit.legs,
-                unit.value_date,
-                unit.held,
-                unit.expires_at,
-                unit.expiry,
-            )
-        }));
+        feed.list(
+            self.queues
+                .iter()
+                .map(|((priority, rank, EntryId(id)), unit)| {
+                    (
+                        (priority, rank.parts()),
+                        id,
+                        &unit.legs,
+                        unit.value_date,
+                        unit.held,
+                        unit.expires_at,
+                        unit.expiry,
+                    )
+                }),
+        );
         feed.list(self.unmatched.iter().map(|(EntryId(id), side)| {
             (
                 id,
@@ -112,10 +121,35 @@ impl State {
                 &side.legs,
                 side.priority,
                 side.lane,
-                side.value_date,
+                (side.value_date, feed_terms(&side.terms)),
                 side.held,
             )
         }));
+        self.feed_conditions(feed);
+    }
+
+    fn feed_conditions(&self, feed: &mut Feed) {
+        feed.list(self.pending.iter().map(|(EntryId(id), unit)| {
+            let progress = unit.progress.as_ref();
+            let progress = progress.map(|progress| {
+                let shown = progress.is_preimage_shown();
+                (progress.conditions(), progress.approved(), shown)
+            });
+            let what = (unit.priority, unit.lane, unit.value_date, unit.trade);
+            let how = (feed_terms(&unit.terms), unit.held);
+            (id, &unit.legs, what, progress, how)
+        }));
+        let ids = |ids: &[EntryId]| ids.iter().map(|id| id.0).collect::<Vec<u32>>();
+        feed.list(self.groups.forming().map(|(key, ready)| (*key, ids(ready))));
+        feed.list(
+            self.groups
+                .formed()
+                .map(|(unit, parts)| (unit.0, ids(parts))),
+        );
+        let documents = self.documents.iter();
+        feed.list(documents.map(|(document, EntryId(id), live)| (document, id, live)));
+        let expiries = self.member_expiries.iter();
+        feed.list(expiries.map(|(EntryId(id), at)| (id, at)));
     }
 
     fn feed_rest(&self, feed: &mut Feed) {
@@ -131,10 +165,16 @@ impl State {
                 quote.source_amount,
                 quote.target_amount,
                 residual,
-                used_by,
+                (quote.locked, used_by),
             )
         }));
-        feed.list(&self.rates);
+        feed.list(self.quotes.requests());
+        feed.list(self.quotes.limits());
+        let (sets, last, accepted, rules) = self.rates.parts();
+        feed.list(sets);
+        feed.list(last);
+        feed.list(accepted);
+        feed.put(rules);
         feed.list(self.requests.iter().map(|((caller, id), request)| {
             (
                 caller,
@@ -145,7 +185,7 @@ impl State {
                 request.created,
             )
         }));
-        feed.list(&self.acknowledged);
+        feed.list(self.acknowledged.iter());
         let counts = &self.statistics;
         feed.put((
             counts.instructions,
@@ -157,6 +197,25 @@ impl State {
     }
 }
 
+type TermsFed = (
+    Timestamp,
+    crate::rejection::Rejection,
+    Option<Timestamp>,
+    bool,
+    Option<GroupKey>,
+);
+
+fn feed_terms(terms: &Terms) -> TermsFed {
+    let Terms {
+        expires_at,
+        expiry,
+        settle_by,
+        expires,
+        group,
+    } = *terms;
+    (expires_at, expiry, settle_by, expires, group)
+}
+
 fn standing_code(standing: Standing) -> (u8, u32, Option<crate::rejection::Rejection>) {
     match standing {
         Standing::Settled(batch) => (0, batch, None),
@@ -165,6 +224,7 @@ fn standing_code(standing: Standing) -> (u8, u32, Option<crate::rejection::Rejec
         Standing::Member(cycle) => (3, cycle, None),
         Standing::Rejected(rejection) => (4, 0, Some(rejection)),
         Standing::Cancelled => (5, 0, None),
+        Standing::Pending => (6, 0, None),
     }
 }
 
@@ -175,6 +235,7 @@ fn feed_cycle(feed: &mut Feed, cycle: &Cycle) {
         cycle.cut_off,
         cycle.pay_in_deadline,
         cycle.completion_deadline,
+        &cycle.calendar,
     ));
     feed.list(cycle.members().map(|member| {
         let legs: Vec<(u32, u32, i64)> = member
@@ -183,7 +244,7 @@ fn feed_cycle(feed: &mut Feed, cycle: &Cycle) {
             .map(|leg| (leg.debtor, leg.creditor, leg.amount))
             .collect();
         (
-            member.place.0,
+            (member.place.0, member.rank.parts()),
             member.priority,
             member.held,
             member.settled,
@@ -197,13 +258,14 @@ fn feed_cycle(feed: &mut Feed, cycle: &Cycle) {
         &cycle.paid_out,
     ] {
         // Trailing zeros say nothing.
-        let used = values
-            .iter()
-            .rposition(|&value| value != 0)
-            .map_or(0, |last| last + 1);
-        feed.list(&values[..used]);
+        let used = (0..values.len()).rfind(|&at| values[at] != 0);
+        feed.list(values.iter().take(used.map_or(0, |last| last + 1)));
     }
-    feed.put((cycle.schedule_version, &cycle.schedule_reason, &cycle.lines));
+    feed.put((
+        cycle.schedule_version,
+        &cycle.schedule_reason,
+        &*cycle.lines,
+    ));
     let value = (
         crate::event::i128Cbor(cycle.gross_value),
         crate::event::i128Cbor(cycle.net_value),

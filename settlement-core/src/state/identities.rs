@@ -1,26 +1,38 @@
 //! Every instruction that ever was, by its identity: so that nothing is paid twice.
 //!
-//! | part    | bytes per instruction | what                                                        |
-//! |---------|-----------------------|-------------------------------------------------------------|
-//! | entries | 48                    | append-only, in chunks: identity, digest, sequence, standing |
-//! | index   | 5 to 10               | open addressing, in shards: a tag and an entry's number      |
-//! | trades  | 8 for a trade's side  | the two sides and the standing that they share               |
+//! | part    | bytes per instruction | what                                                   | a frozen view     |
+//! |---------|-----------------------|--------------------------------------------------------|-------------------|
+//! | entries | 40                    | in chunks, written once: identity, digest, sequence     | shares leaves     |
+//! | fields  | 8                     | in chunks: sender, kind, standing                       | shares leaves     |
+//! | index   | 5 to 10               | open addressing, in shards: a tag and an entry's number | shares all slots |
+//! | trades  | 8 for a trade's side  | the two sides and the standing that they share         | shares leaves     |
 //!
 //! The index is split into shards by the hash's upper bits: each grows on its own, so no insert waits
 //! for more than one shard to be laid out again. The tag spares a look at most entries of other
 //! identities.
+//!
+//! Slots are never emptied, so a view reads the very slots that the writer goes on filling, and passes
+//! over numbers of entries that it does not have. A shard that grows leaves the old slots to the views;
+//! a view that is written to copies a shard first.
 
+use crate::chunks::Chunks;
 use crate::ids::{Bic, Sequence, Uetr};
 use crate::instruction::{Digest, Identity, Kind};
 use crate::rejection::Rejection;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::table::{Table, mix};
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const SHARD_BITS: u32 = 10;
 const SHARD_SLOTS_MIN: usize = 8;
 /// A shard is doubled beyond this load.
 const LOAD_PERCENT_MAX: usize = 80;
-const CHUNK_ENTRIES: usize = 1 << 14;
+/// Large, since no entry is written twice: its leaves are never copied, and few enough to be at hand.
+const LEAF_ENTRIES: usize = 1024;
+/// 1 KiB to a leaf.
+const LEAF_FIELDS: usize = 128;
 /// An index slot is a tag in the upper bits and an entry's number in these: 268 million entries.
 const NUMBER_BITS: u32 = 28;
 const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
@@ -37,19 +49,51 @@ pub(crate) enum Standing {
     Settled(u32),
     Queued,
     Unmatched,
+    /// Waits for a condition.
+    Pending,
     /// Of the cycle with this index.
     Member(u32),
     Rejected(Rejection),
     Cancelled,
 }
 
-/// 48 bytes.
+/// What never changes: 40 bytes.
 #[derive(Clone, Copy)]
 struct Entry {
-    uetr: u128,
-    digest: [u8; 16],
+    uetr: [u64; 2],
+    digest: [u64; 2],
     sequence: u64,
-    fields: Fields,
+}
+
+impl Entry {
+    #[inline]
+    fn new(sequence: Sequence, uetr: Uetr, digest: Digest) -> Self {
+        Self {
+            uetr: split(uetr.0),
+            digest: split(u128::from_be_bytes(digest.0)),
+            sequence: sequence.0,
+        }
+    }
+
+    #[inline]
+    fn uetr(&self) -> Uetr {
+        Uetr(joined(self.uetr))
+    }
+
+    fn digest(&self) -> Digest {
+        Digest(joined(self.digest).to_be_bytes())
+    }
+}
+
+/// Upper and lower half: a `u128` would make an entry 48 bytes.
+#[inline]
+fn split(wide: u128) -> [u64; 2] {
+    [(wide >> 64) as u64, wide as u64]
+}
+
+#[inline]
+fn joined([upper, lower]: [u64; 2]) -> u128 {
+    u128::from(upper) << 64 | u128::from(lower)
 }
 
 /// Sender (20 bits), kind (3), state (3), matched (1), held (1); and the state's detail.
@@ -57,6 +101,14 @@ struct Entry {
 struct Fields {
     packed: u32,
     detail: u32,
+}
+
+impl Fields {
+    /// The number of the trade that it is a matched side of.
+    #[inline]
+    fn trade(self) -> Option<usize> {
+        (self.packed & MATCHED != 0).then_some(self.detail as usize)
+    }
 }
 
 const SENDER_BITS: u32 = 20;
@@ -77,20 +129,34 @@ struct Trade {
 
 #[derive(Clone)]
 pub(crate) struct Identities {
-    chunks: Vec<Vec<Entry>>,
+    entries: Chunks<Entry, LEAF_ENTRIES>,
+    fields: Chunks<Fields, LEAF_FIELDS>,
     shards: Vec<Shard>,
-    trades: Vec<Trade>,
-    senders: Vec<Bic>,
+    trades: Chunks<Trade>,
+    senders: Chunks<Bic>,
     sender_numbers: Table,
     /// Few different ones occur, so an entry holds a number.
-    rejections: Vec<Rejection>,
-    rejection_numbers: BTreeMap<Rejection, u32>,
+    rejections: Chunks<Rejection>,
+    rejection_numbers: Sorted<Rejection, u32>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Shard {
-    slots: Vec<u32>,
+    slots: Arc<[AtomicU32]>,
     used: usize,
+    /// Nobody else writes to the slots.
+    writes: bool,
+}
+
+/// The clone shares the slots, and does not write to them.
+impl Clone for Shard {
+    fn clone(&self) -> Self {
+        Self {
+            slots: Arc::clone(&self.slots),
+            used: self.used,
+            writes: false,
+        }
+    }
 }
 
 fn hash_of(uetr: Uetr) -> u64 {
@@ -118,13 +184,14 @@ fn kind_bits(kind: Kind) -> u32 {
 impl Identities {
     pub(crate) fn new() -> Self {
         Self {
-            chunks: Vec::new(),
+            entries: Chunks::default(),
+            fields: Chunks::default(),
             shards: vec![Shard::default(); 1 << SHARD_BITS],
-            trades: Vec::new(),
-            senders: Vec::new(),
+            trades: Chunks::default(),
+            senders: Chunks::default(),
             sender_numbers: Table::default(),
-            rejections: Vec::new(),
-            rejection_numbers: BTreeMap::new(),
+            rejections: Chunks::default(),
+            rejection_numbers: Sorted::default(),
         }
     }
 
@@ -138,22 +205,17 @@ impl Identities {
     }
 
     pub(crate) fn len(&self) -> usize {
-        match self.chunks.last() {
-            Some(last) => (self.chunks.len() - 1) * CHUNK_ENTRIES + last.len(),
-            None => 0,
-        }
+        self.entries.len()
     }
 
     #[inline]
     fn entry(&self, id: EntryId) -> &Entry {
-        let index = id.0 as usize;
-        &self.chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES]
+        &self.entries[id.0 as usize]
     }
 
     #[inline]
-    fn entry_mut(&mut self, id: EntryId) -> &mut Entry {
-        let index = id.0 as usize;
-        &mut self.chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES]
+    fn own_fields(&self, id: EntryId) -> Fields {
+        self.fields[id.0 as usize]
     }
 
     /// The entry of an identity.
@@ -163,7 +225,7 @@ impl Identities {
         let wanted = sender | kind_bits(identity.kind) << KIND_SHIFT;
         let mask = SENDER_MASK | 0b111 << KIND_SHIFT;
         self.probe(identity.uetr)
-            .find(|&id| self.entry(id).fields.packed & mask == wanted)
+            .find(|&id| self.own_fields(id).packed & mask == wanted)
     }
 
     /// Reads where these UETRs would lie, all at once: each is a wait for memory, and waits that do not
@@ -173,7 +235,8 @@ impl Identities {
             let hash = hash_of(uetr);
             let slots = &self.shards[shard_of(hash)].slots;
             let mask = slots.len().wrapping_sub(1);
-            slots.get(hash as usize & mask).copied().unwrap_or(0)
+            let slot = slots.get(hash as usize & mask);
+            slot.map_or(0, |slot| slot.load(Ordering::Relaxed))
         };
         std::hint::black_box(uetrs.map(slot).fold(0, u32::wrapping_add));
     }
@@ -183,10 +246,11 @@ impl Identities {
         let hash = hash_of(uetr);
         let (slots, tag) = (&self.shards[shard_of(hash)].slots, tag_of(hash));
         let mask = slots.len().wrapping_sub(1);
+        let wanted = split(uetr.0);
         let mut slot = hash as usize;
         let ids = std::iter::from_fn(move || {
             loop {
-                let held = *slots.get(slot & mask)?;
+                let held = slots.get(slot & mask)?.load(Ordering::Relaxed);
                 slot = slot.wrapping_add(1);
                 if held == FREE {
                     return None;
@@ -196,7 +260,10 @@ impl Identities {
                 }
             }
         });
-        ids.filter(move |&id| self.entry(id).uetr == uetr.0)
+        // What the writer indexed after this view was taken is no entry here.
+        ids.filter_map(move |id| Some((id, self.entries.get(id.0 as usize)?)))
+            .filter(move |(_, entry)| entry.uetr == wanted)
+            .map(|(id, _)| id)
     }
 
     /// Remembers an instruction that is not there yet; sequences ascend.
@@ -219,51 +286,63 @@ impl Identities {
             detail: 0,
         };
         self.write(&mut fields, standing);
-        let entry = Entry {
-            uetr: identity.uetr.0,
-            digest: digest.0,
-            sequence: sequence.0,
-            fields,
-        };
-        match self.chunks.last_mut() {
-            Some(last) if last.len() < CHUNK_ENTRIES => last.push(entry),
-            _ => {
-                let mut chunk = Vec::with_capacity(CHUNK_ENTRIES);
-                chunk.push(entry);
-                self.chunks.push(chunk);
-            }
-        }
+        self.entries
+            .push(Entry::new(sequence, identity.uetr, digest));
+        self.fields.push(fields);
         self.index(EntryId(number), hash_of(identity.uetr));
         EntryId(number)
     }
 
+    #[inline]
     fn index(&mut self, id: EntryId, hash: u64) {
         let shard = shard_of(hash);
-        let Shard { slots, used } = &self.shards[shard];
-        if (used + 1) * 100 > slots.len() * LOAD_PERCENT_MAX {
-            self.grow(shard);
+        let Shard {
+            slots,
+            used,
+            writes,
+        } = &self.shards[shard];
+        let full = (used + 1) * 100 > slots.len() * LOAD_PERCENT_MAX;
+        if full || !writes {
+            self.lay_out(shard, id, if full { slots.len() * 2 } else { slots.len() });
         }
         let shard = &mut self.shards[shard];
         shard.used += 1;
         shard.place(tag_of(hash) | id.0, hash);
     }
 
-    fn grow(&mut self, shard: usize) {
-        let count = (self.shards[shard].slots.len() * 2).max(SHARD_SLOTS_MIN);
-        let old = std::mem::replace(&mut self.shards[shard].slots, vec![FREE; count]);
-        for held in old.into_iter().filter(|&held| held != FREE) {
-            let hash = hash_of(Uetr(self.entry(EntryId(held & NUMBER_MASK)).uetr));
-            self.shards[shard].place(held, hash);
+    /// Lays a shard's entries before `next` out in so many slots of its own.
+    fn lay_out(&mut self, shard: usize, next: EntryId, count: usize) {
+        let free = (0..count.max(SHARD_SLOTS_MIN)).map(|_| AtomicU32::new(FREE));
+        let laid = Shard {
+            slots: free.collect(),
+            used: self.shards[shard].used,
+            writes: true,
+        };
+        let held = self.shards[shard].slots.iter();
+        let ids = held.map(|held| EntryId(held.load(Ordering::Relaxed) & NUMBER_MASK));
+        // A free slot's number is none.
+        let ids: Vec<EntryId> = ids.filter(|&id| id < next).collect();
+        // Each is a wait for memory: all are asked for before the first is placed.
+        let hashes: Vec<u64> = ids
+            .iter()
+            .map(|&id| hash_of(self.entry(id).uetr()))
+            .collect();
+        for (id, hash) in ids.into_iter().zip(hashes) {
+            // A view may have entries of its own by numbers that the writer gave to others: those
+            // lie in shards that were laid out before.
+            if shard_of(hash) == shard {
+                laid.place(tag_of(hash) | id.0, hash);
+            }
         }
+        self.shards[shard] = laid;
     }
 
     fn sender_number(&mut self, bic: Bic) -> u32 {
         if let Some(number) = self.sender_numbers.get(bic.packed()) {
             return number;
         }
-        let number = u32::try_from(self.senders.len()).expect("checked next");
+        let number = self.sender_numbers.insert(bic.packed());
         assert!(number <= SENDER_MASK, "more senders than an entry numbers");
-        self.sender_numbers.insert(bic.packed(), number);
         self.senders.push(bic);
         number
     }
@@ -276,6 +355,7 @@ impl Identities {
             Standing::Member(cycle) => (3, cycle),
             Standing::Rejected(rejection) => (4, self.rejection_number(rejection)),
             Standing::Cancelled => (5, 0),
+            Standing::Pending => (6, 0),
         };
         fields.packed = fields.packed & !STATE_MASK | state << STATE_SHIFT;
         fields.detail = detail;
@@ -288,6 +368,7 @@ impl Identities {
             2 => Standing::Unmatched,
             3 => Standing::Member(fields.detail),
             4 => Standing::Rejected(self.rejections[fields.detail as usize]),
+            6 => Standing::Pending,
             _ => Standing::Cancelled,
         }
     }
@@ -302,22 +383,25 @@ impl Identities {
         number
     }
 
+    #[inline]
     fn trade(&self, id: EntryId) -> Option<usize> {
-        let fields = self.entry(id).fields;
-        (fields.packed & MATCHED != 0).then_some(fields.detail as usize)
+        self.own_fields(id).trade()
     }
 
+    #[inline]
     fn fields(&self, id: EntryId) -> Fields {
-        match self.trade(id) {
+        let fields = self.own_fields(id);
+        match fields.trade() {
             Some(trade) => self.trades[trade].fields,
-            None => self.entry(id).fields,
+            None => fields,
         }
     }
 
+    #[inline]
     fn fields_mut(&mut self, id: EntryId) -> &mut Fields {
         match self.trade(id) {
             Some(trade) => &mut self.trades[trade].fields,
-            None => &mut self.entry_mut(id).fields,
+            None => &mut self.fields[id.0 as usize],
         }
     }
 
@@ -328,6 +412,7 @@ impl Identities {
     }
 
     /// Of a matched side: for its whole trade.
+    #[inline]
     pub(crate) fn set_standing(&mut self, id: EntryId, standing: Standing) {
         let mut fields = self.fields(id);
         self.write(&mut fields, standing);
@@ -357,7 +442,7 @@ impl Identities {
             fields,
         });
         for id in [first, second] {
-            let fields = &mut self.entry_mut(id).fields;
+            let fields = &mut self.fields[id.0 as usize];
             fields.packed |= MATCHED;
             fields.detail = detail;
         }
@@ -367,6 +452,11 @@ impl Identities {
     pub(crate) fn partner(&self, id: EntryId) -> Option<EntryId> {
         let Trade { first, second, .. } = self.trades[self.trade(id)?];
         Some(if first == id { second } else { first })
+    }
+
+    /// What names its trade, which is its second side; of any other instruction, itself.
+    pub(crate) fn trade_of(&self, id: EntryId) -> EntryId {
+        self.trade(id).map_or(id, |trade| self.trades[trade].second)
     }
 
     /// How many instructions the unit is: two for a matched trade.
@@ -379,31 +469,43 @@ impl Identities {
     }
 
     pub(crate) fn digest(&self, id: EntryId) -> Digest {
-        Digest(self.entry(id).digest)
+        self.entry(id).digest()
     }
 
     pub(crate) fn identity(&self, id: EntryId) -> Identity {
-        let entry = self.entry(id);
-        let kind = match (entry.fields.packed >> KIND_SHIFT) & 0b111 {
+        let packed = self.own_fields(id).packed;
+        let kind = match (packed >> KIND_SHIFT) & 0b111 {
             1 => Kind::Payment,
             2 => Kind::Cover,
             3 => Kind::Return,
             _ => Kind::TradeSide,
         };
         Identity {
-            uetr: Uetr(entry.uetr),
-            instructing: self.senders[(entry.fields.packed & SENDER_MASK) as usize],
+            uetr: self.entry(id).uetr(),
+            instructing: self.senders[(packed & SENDER_MASK) as usize],
             kind,
         }
     }
 
-    /// The entry of an instruction's sequence.
+    /// The entry of an instruction's sequence. An input takes at most one entry, so entries lie no
+    /// further apart than their sequences: that bounds the search, mostly to a few entries.
     pub(crate) fn by_sequence(&self, sequence: Sequence) -> Option<EntryId> {
-        let before = |chunk: &Vec<Entry>| chunk[0].sequence <= sequence.0;
-        let chunk = self.chunks.partition_point(before).checked_sub(1)?;
-        let found = self.chunks[chunk].binary_search_by_key(&sequence.0, |entry| entry.sequence);
-        let number = chunk * CHUNK_ENTRIES + found.ok()?;
-        Some(EntryId(u32::try_from(number).expect("numbered as u32")))
+        let (first, last) = (self.entries.get(0)?, self.entries.last()?);
+        let apart = |from: u64, to: u64| usize::try_from(to.saturating_sub(from)).ok();
+        let back = apart(sequence.0, last.sequence)?;
+        let mut low = (self.len() - 1).saturating_sub(back);
+        let mut high = self.len().min(apart(first.sequence, sequence.0)? + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.entries[middle].sequence.cmp(&sequence.0) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => {
+                    return Some(EntryId(u32::try_from(middle).expect("numbered as u32")));
+                }
+            }
+        }
+        None
     }
 
     /// All entries, in the order of sequences.
@@ -414,12 +516,33 @@ impl Identities {
 
 impl Shard {
     #[inline]
-    fn place(&mut self, held: u32, hash: u64) {
+    fn place(&self, held: u32, hash: u64) {
         let mask = self.slots.len() - 1;
         let mut slot = hash as usize & mask;
-        while self.slots[slot] != FREE {
+        while self.slots[slot].load(Ordering::Relaxed) != FREE {
             slot = (slot + 1) & mask;
         }
-        self.slots[slot] = held;
+        self.slots[slot].store(held, Ordering::Relaxed);
+    }
+}
+
+impl Freeze for Identities {
+    fn freeze(&mut self) {
+        let Self {
+            entries,
+            fields,
+            shards: _,
+            trades,
+            senders,
+            sender_numbers: _,
+            rejections,
+            rejection_numbers,
+        } = self;
+        entries.freeze();
+        fields.freeze();
+        trades.freeze();
+        senders.freeze();
+        rejections.freeze();
+        rejection_numbers.freeze();
     }
 }

@@ -89,7 +89,7 @@ impl State {
         let mut events: Vec<Event> = gross.map(Event::GrossBatchClosed).into_iter().collect();
         events.push(Event::CycleRan {
             cycle: result.cycle,
-            batch: self.cycle_batch(result, &settled, &changes),
+            batch: self.cycle_batch(cycle, result, &settled, &changes),
             settled: result.settled.clone(),
         });
         events
@@ -112,7 +112,26 @@ impl State {
         sound.then_some(changes)
     }
 
-    fn cycle_batch(&self, result: &RunResult, settled: &Bitmap, changes: &[Option<i128>]) -> Batch {
+    /// Each part of a settled unit is a leaf.
+    fn leaf_count(&self, cycle: &Cycle, settled: &Bitmap) -> u32 {
+        if !self.groups.has_formed() {
+            return settled.set_count();
+        }
+        let waiting = (0..).zip(cycle.waiting());
+        let units = waiting.filter(|(bit, _)| settled.get(*bit));
+        let count: usize = units
+            .map(|(_, member)| self.parts(member.place).len())
+            .sum();
+        u32::try_from(count).expect("a run's leaves are numbered with u32")
+    }
+
+    fn cycle_batch(
+        &self,
+        cycle: &Cycle,
+        result: &RunResult,
+        settled: &Bitmap,
+        changes: &[Option<i128>],
+    ) -> Batch {
         let touched = || {
             changes
                 .iter()
@@ -123,7 +142,7 @@ impl State {
         Batch {
             number: self.batches + 1,
             cycle: Some(result.cycle),
-            member_count: settled.set_count(),
+            member_count: self.leaf_count(cycle, settled),
             postings: touched()
                 .map(|(at, change)| account_amount(at, change))
                 .collect(),
@@ -157,9 +176,10 @@ impl State {
         let mut events = Vec::new();
         let mut rolls = false;
         for member in cycle.members().filter(|member| !member.settled) {
+            let parts = self.parts(member.place);
             let too_late = |into: &Cycle| {
-                let until = settle_by.get(&member.place);
-                until.is_some_and(|&until| into.completion_deadline > until)
+                let mut until = parts.iter().filter_map(|part| settle_by.get(part));
+                until.any(|&until| into.completion_deadline > until)
             };
             let rejection = match into {
                 None => Some(Rejection::ExpiredInQueue),
@@ -224,7 +244,7 @@ impl State {
         let involved =
             |debtor, creditor| suspended(self.owner(debtor)) || suspended(self.owner(creditor));
         let mut changed = Vec::new();
-        for ((_, id), unit) in self.queues.iter() {
+        for ((.., id), unit) in self.queues.iter() {
             let held = unit
                 .legs
                 .iter()
@@ -237,6 +257,13 @@ impl State {
                 .iter()
                 .any(|leg| involved(leg.debtor, leg.creditor));
             changed.extend((held != side.held).then_some((id, held)));
+        }
+        for (id, unit) in self.pending.iter() {
+            let held = unit
+                .legs
+                .iter()
+                .any(|leg| involved(leg.debtor, leg.creditor));
+            changed.extend((held != unit.held).then_some((id, held)));
         }
         for &cycle in &self.cycles_live {
             let members = self.cycles[cycle as usize].members();

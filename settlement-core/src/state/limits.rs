@@ -1,6 +1,10 @@
 //! Limits on what accounts may pay, and what they have paid each counterparty per value date.
 
+use crate::chunks::Chunks;
 use crate::ids::{AccountId, Date, ParticipantId};
+use crate::instruction::Priority;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 use crate::table::Table;
 use std::collections::BTreeMap;
 
@@ -8,9 +12,11 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default)]
 pub(crate) struct Limits {
     /// By account: the most that one instruction may debit.
-    instruction: Vec<Option<i64>>,
+    instruction: Chunks<Option<i64>>,
     /// The most that an account may have paid a counterparty, net, on one value date.
-    bilateral: BTreeMap<(AccountId, ParticipantId), i64>,
+    bilateral: Sorted<(AccountId, ParticipantId), i64>,
+    /// What is kept for a priority and above; none is 0.
+    reserved: Sorted<(AccountId, Priority), i64>,
 }
 
 impl Limits {
@@ -30,9 +36,7 @@ impl Limits {
 
     pub(crate) fn set_instruction(&mut self, account: AccountId, amount: Option<i64>) {
         let index = account.0 as usize;
-        if index >= self.instruction.len() {
-            self.instruction.resize(index + 1, None);
-        }
+        self.instruction.grow(index + 1, None);
         self.instruction[index] = amount;
     }
 
@@ -48,15 +52,65 @@ impl Limits {
         };
     }
 
+    pub(crate) fn set_reservation(&mut self, account: AccountId, priority: Priority, amount: i64) {
+        match amount {
+            0 => self.reserved.remove(&(account, priority)),
+            amount => self.reserved.insert((account, priority), amount),
+        };
+    }
+
+    pub(crate) fn reservation(&self, account: AccountId, priority: Priority) -> i64 {
+        self.reserved
+            .get(&(account, priority))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    #[inline]
+    pub(crate) fn has_reservations(&self) -> bool {
+        !self.reserved.is_empty()
+    }
+
+    /// What gross instructions of a priority must leave on an account: all that is kept for those above.
+    #[inline]
+    pub(crate) fn floor(&self, account: AccountId, priority: Priority) -> i64 {
+        if self.reserved.is_empty() {
+            return 0;
+        }
+        let kept = self.reserved.iter_from(|key| key.0 < account);
+        let above = kept.take_while(|(key, _)| **key < (account, priority));
+        above
+            .map(|(_, &amount)| amount)
+            .fold(0, i64::saturating_add)
+    }
+
+    /// Reservations, by account, then priority.
+    pub(crate) fn reservations(&self) -> impl Iterator<Item = ((AccountId, Priority), i64)> {
+        self.reserved.iter().map(|(&key, &amount)| (key, amount))
+    }
+
     /// Limits per instruction, by account.
     pub(crate) fn instructions(&self) -> impl Iterator<Item = (AccountId, i64)> {
-        let numbered = (0..).zip(&self.instruction);
+        let numbered = (0..).zip(self.instruction.iter());
         numbered.filter_map(|(account, amount)| Some((AccountId(account), (*amount)?)))
     }
 
     /// Bilateral caps, by account, then counterparty.
     pub(crate) fn bilaterals(&self) -> impl Iterator<Item = ((AccountId, ParticipantId), i64)> {
         self.bilateral.iter().map(|(&key, &amount)| (key, amount))
+    }
+}
+
+impl Freeze for Limits {
+    fn freeze(&mut self) {
+        let Self {
+            instruction,
+            bilateral,
+            reserved,
+        } = self;
+        instruction.freeze();
+        bilateral.freeze();
+        reserved.freeze();
     }
 }
 
@@ -70,7 +124,7 @@ pub(crate) struct Usage {
 #[derive(Clone, Default)]
 struct Paid {
     cells: Table,
-    sums: Vec<i128>,
+    sums: Chunks<i128, 64>,
 }
 
 fn cell(account: AccountId, counterparty: ParticipantId) -> u64 {
@@ -111,8 +165,7 @@ impl Usage {
         match cells.get(key) {
             Some(at) => sums[at as usize] += amount,
             None => {
-                let at = u32::try_from(sums.len()).expect("below 2^32 pairs of ids");
-                cells.insert(key, at);
+                cells.insert(key);
                 sums.push(amount);
             }
         }
@@ -125,5 +178,14 @@ impl Usage {
             let sums = cells.map(move |(cell, at)| ((date, cell), paid.sums[at as usize]));
             sums.filter(|(_, paid)| *paid != 0)
         })
+    }
+}
+
+impl Freeze for Usage {
+    fn freeze(&mut self) {
+        let Self { dates } = self;
+        for Paid { cells: _, sums } in dates.values_mut() {
+            sums.freeze();
+        }
     }
 }

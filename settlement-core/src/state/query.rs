@@ -4,9 +4,10 @@ use super::State;
 use super::identities::{EntryId, Standing};
 use crate::command::{AccountLine, LimitLine};
 use crate::ids::{AccountId, AssetId, Bic, Timestamp};
+use crate::instruction::{Identity, Priority};
 use crate::view::{
-    AssetView, ControlTotal, CycleState, InstructionAnswer, PositionView, Query, QuoteState,
-    QuoteView, SchemeView, Statistics, Status, View, Waiting,
+    AssetView, ConditionsView, ControlTotal, CycleState, InstructionAnswer, PositionView, Query,
+    QuoteState, QuoteView, SchemeView, Statistics, Status, View, Waiting,
 };
 
 impl State {
@@ -19,6 +20,7 @@ impl State {
                 View::Instructions(ids.into_iter().map(|id| self.answer(id, false)).collect())
             }
             Query::Positions(of) => View::Positions(self.positions(*of)),
+            Query::Conditions(identity) => View::Conditions(self.conditions_view(identity)),
             Query::Cycle(name, of) => {
                 let cycle = self.cycle(*name);
                 View::Cycle(cycle.map(|cycle| Box::new(self.cycle_view(cycle, *of, true))))
@@ -29,18 +31,22 @@ impl State {
                 let view = |cycle| self.cycle_view(cycle, None, false);
                 View::Cycles(cycles.into_iter().map(view).collect())
             }
-            Query::Unsettled {
-                cycle,
-                participant,
-                offset,
-                limit,
-            } => View::Unsettled(self.unsettled(*cycle, *participant, *offset, *limit)),
             Query::Quote(provider, id) => {
                 let provider_id = self.directory.participant_id(*provider);
                 let quote = provider_id.and_then(|provider| self.quotes.get(provider, *id));
                 View::Quote(quote.map(|quote| Box::new(self.quote_view(*provider, quote, now))))
             }
-            Query::Rates => View::Rates(self.rates.clone()),
+            Query::RateBook(question) => {
+                View::RateBook(Box::new(self.rate_book_view(question, now)))
+            }
+            Query::QuoteRequest(taker, id) => {
+                View::QuoteRequest(self.quote_request_view(*taker, *id, now).map(Box::new))
+            }
+            Query::OpenQuoteRequests(provider) => {
+                View::QuoteRequests(self.open_quote_requests(*provider, now))
+            }
+            Query::QuoteLimits(of) => View::QuoteLimits(self.quote_limit_views(*of, now)),
+            Query::RoundingLedger(question) => View::RoundingLedger(self.rounding_ledger(question)),
             Query::Scheme => View::Scheme(Box::new(self.scheme_view())),
             Query::ControlTotals => View::ControlTotals(self.control_totals()),
             Query::Statistics => View::Statistics(Statistics {
@@ -83,6 +89,10 @@ impl State {
             Standing::Cancelled => Status::Cancelled,
             _ if self.identities.is_held(id) => Status::Waiting(Waiting::Held),
             Standing::Unmatched => Status::Waiting(Waiting::Unmatched),
+            Standing::Pending => {
+                let unit = self.pending.get(self.identities.trade_of(id));
+                Status::Waiting(unit.expect("it stands there").waits_for())
+            }
             Standing::Queued => Status::Waiting(self.waiting_reason(id)),
             Standing::Member(cycle) => {
                 let cycle = &self.cycles[cycle as usize];
@@ -94,10 +104,41 @@ impl State {
         }
     }
 
+    fn conditions_view(&self, identity: &Identity) -> Option<ConditionsView> {
+        let id = self.identities.find(identity)?;
+        let unit = self.pending.get(self.identities.trade_of(id))?;
+        let group = unit.terms.group.as_ref();
+        let mut view = ConditionsView {
+            group_ready: group.map_or(0, |key| self.instructions_of(self.groups.ready(key))),
+            ..ConditionsView::default()
+        };
+        let Some(progress) = &unit.progress else {
+            return Some(view);
+        };
+        view.preimage_shown = progress.is_preimage_shown();
+        if let Some(approvals) = &progress.conditions().approvals {
+            let named = approvals.of.iter().copied().enumerate();
+            for (approver, bic) in named {
+                if progress.has_approved(approver) {
+                    view.approved_by.push(bic);
+                } else {
+                    view.approvals_missing.push(bic);
+                }
+            }
+            let needed = u32::from(approvals.needed);
+            view.approvals_outstanding = needed.saturating_sub(progress.approved().count_ones());
+        }
+        Some(view)
+    }
+
+    /// What names the unit that an instruction is part of: a trade queues under its second side, a
+    /// group under the last that was ready.
+    pub(super) fn unit_of(&self, id: EntryId) -> EntryId {
+        self.groups.unit_of(self.identities.trade_of(id))
+    }
+
     fn waiting_reason(&self, id: EntryId) -> Waiting {
-        // A trade queues under its second side.
-        let partner = self.identities.partner(id).unwrap_or(id);
-        let (place, unit) = self.queues.by_id(id.max(partner)).expect("queued");
+        let (place, unit) = self.queues.by_id(self.unit_of(id)).expect("queued");
         if self.is_first(place, unit) {
             Waiting::Liquidity
         } else {
@@ -155,6 +196,8 @@ impl State {
                 queued_out,
                 queued_in,
                 instruction_limit: self.limits.instruction(account),
+                kept_urgent: self.limits.reservation(account, Priority::Urgent),
+                kept_high: self.limits.reservation(account, Priority::High),
                 cycles: live
                     .filter_map(|cycle| self.fund_view(cycle, account))
                     .collect(),
@@ -163,27 +206,38 @@ impl State {
         self.accounts_of(of).into_iter().map(position).collect()
     }
 
-    fn quote_view(&self, provider: Bic, quote: &super::quotes::Quote, now: Timestamp) -> QuoteView {
-        let asset = |code| {
-            let id = self.directory.asset_id(code);
-            self.asset_view(id.expect("decided: the asset is there"))
-        };
-        let state = if quote.used_by.is_some() {
+    /// An asset that a quote or a limit names.
+    pub(super) fn code_view(&self, code: fx::AssetCode) -> AssetView {
+        let id = self.directory.asset_id(code);
+        self.asset_view(id.expect("decided: the asset is there"))
+    }
+
+    pub(super) fn quote_state(&self, quote: &super::quotes::Quote, now: Timestamp) -> QuoteState {
+        if quote.used_by.is_some() {
             QuoteState::Accepted
         } else if now >= quote.terms.accept_until {
             QuoteState::Expired
         } else {
             QuoteState::Locked
-        };
+        }
+    }
+
+    pub(super) fn quote_view(
+        &self,
+        provider: Bic,
+        quote: &super::quotes::Quote,
+        now: Timestamp,
+    ) -> QuoteView {
         QuoteView {
             provider,
             terms: quote.terms.clone(),
-            source: asset(quote.terms.source_asset),
-            target: asset(quote.terms.target_asset),
+            source: self.code_view(quote.terms.source_asset),
+            target: self.code_view(quote.terms.target_asset),
             source_amount: quote.source_amount,
             target_amount: quote.target_amount,
             residual: quote.residual,
-            state,
+            state: self.quote_state(quote, now),
+            instruction: quote.used_by.map(|by| self.answer(by, false)),
         }
     }
 
@@ -216,6 +270,8 @@ impl State {
                 .collect(),
             limits: instruction.chain(bilateral).collect(),
             cut_offs: self.cut_offs.clone(),
+            asset_cut_offs: self.asset_cut_offs.values().copied().collect(),
+            days: self.day_lines(),
             tokens: self.tokens.values().copied().collect(),
         }
     }

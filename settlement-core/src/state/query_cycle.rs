@@ -1,20 +1,11 @@
-//! Cycles as an edge shows them: positions, nets, efficiency, and who is left behind by which test.
+//! Cycles as an edge shows them: positions, nets, efficiency.
 
 use super::State;
 use super::cycles::{Cycle, Member, at};
-use super::identities::EntryId;
-use crate::ids::{AccountId, AssetId, Bic, CycleName};
+use crate::ids::{AccountId, AssetId, Bic};
 use crate::netting::{self, BilateralNet, Owner, Owners};
-use crate::run::{self, Cause};
-use crate::view::{
-    AssetTotals, AssetView, BilateralView, CycleState, CycleView, FundView, UnsettledTest,
-    UnsettledView,
-};
+use crate::view::{AssetTotals, AssetView, BilateralView, CycleState, CycleView, FundView};
 use fx::AssetCode;
-use std::collections::BTreeMap;
-
-/// Why a waiting member is left behind, and on which account.
-type Reasons = BTreeMap<EntryId, (UnsettledTest, AccountId)>;
 
 impl State {
     pub(super) fn fund_view(&self, cycle: &Cycle, account: AccountId) -> Option<FundView> {
@@ -45,7 +36,7 @@ impl State {
             pay_in_paid: at(&cycle.paid_in, account).into(),
             pay_out_due: line.map_or(0, |line| line.pay_out_due).into(),
             pay_out_paid: at(&cycle.paid_out, account).into(),
-            pay_in_deadline: cycle.pay_in_deadline,
+            pay_in_deadline: cycle.pay_in_deadline_of(entry.asset),
         })
     }
 
@@ -90,10 +81,12 @@ impl State {
             net_value: minor_units(cycle.net_value),
             base_asset,
             batches: cycle.batches.clone(),
+            calendar_version: cycle.calendar.version,
+            cut_offs: self.cut_off_views(cycle),
         }
     }
 
-    fn base_asset(&self) -> AssetView {
+    pub(super) fn base_asset(&self) -> AssetView {
         let known = self
             .scheme
             .and_then(|(_, base)| self.directory.asset_id(base));
@@ -113,7 +106,7 @@ impl State {
             .members()
             .filter(|member| !member.settled && of(member));
         unsettled
-            .map(|member| self.identities.instruction_count(member.place))
+            .map(|member| self.instructions_of(&self.parts(member.place)))
             .sum()
     }
 
@@ -137,7 +130,7 @@ impl State {
         };
         let count = |length: usize| u32::try_from(length).expect("numbered with 16 bits");
         let owners = Owners::new(
-            self.directory.accounts().iter().map(owner).collect(),
+            self.directory.accounts().map(owner).collect(),
             count(self.directory.participants().len()),
             count(self.directory.assets().len()),
         );
@@ -149,7 +142,7 @@ impl State {
 
     fn bilateral_views(&self, cycle: &Cycle, of: Option<Bic>) -> Vec<BilateralView> {
         let nets = match cycle.state {
-            CycleState::Completed => cycle.bilateral.clone(),
+            CycleState::Completed => cycle.bilateral.to_vec(),
             _ => self.bilateral_nets(cycle),
         };
         let bic = |number: u32| self.directory.participants()[number as usize].bic;
@@ -173,121 +166,6 @@ impl State {
         views
             .filter(|view| of.is_none_or(|bic| view.participant == bic))
             .collect()
-    }
-
-    /// Members of a cycle that are not settled, in queue order, with the test that binds each.
-    pub(super) fn unsettled(
-        &self,
-        name: CycleName,
-        of: Option<Bic>,
-        offset: usize,
-        limit: usize,
-    ) -> Vec<UnsettledView> {
-        let Some(cycle) = self.cycle(name) else {
-            return Vec::new();
-        };
-        let reasons = self.reasons(cycle);
-        let concerns = |member: &Member<'_>| {
-            let owns = |key| self.directory.account_names(AccountId(key)).0;
-            of.is_none_or(|bic| {
-                member
-                    .legs
-                    .iter()
-                    .any(|leg| owns(leg.debtor) == bic || owns(leg.creditor) == bic)
-            })
-        };
-        let unsettled = cycle.members().filter(|member| !member.settled);
-        let page = unsettled.filter(concerns).skip(offset).take(limit);
-        page.map(|member| self.unsettled_view(&member, &reasons))
-            .collect()
-    }
-
-    fn unsettled_view(&self, member: &Member<'_>, reasons: &Reasons) -> UnsettledView {
-        let first = AccountId(member.legs[0].debtor);
-        let (test, account) = if member.held {
-            (
-                UnsettledTest::Held,
-                self.held_account(member).unwrap_or(first),
-            )
-        } else {
-            let known = reasons.get(&member.place).copied();
-            known.unwrap_or((UnsettledTest::NotRun, first))
-        };
-        let entry = self.directory.account(account);
-        UnsettledView {
-            answer: self.answer(member.place, false),
-            test,
-            participant: self.directory.participant(entry.participant).bic,
-            asset: self.asset_view(entry.asset),
-        }
-    }
-
-    /// The first account of a suspended party.
-    fn held_account(&self, member: &Member<'_>) -> Option<AccountId> {
-        let accounts = member
-            .legs
-            .iter()
-            .flat_map(|leg| [leg.debtor, leg.creditor]);
-        let mut accounts = accounts.map(AccountId);
-        accounts.find(|&account| self.directory.is_suspended(self.owner(account)))
-    }
-
-    /// What a run over the inputs as they are removes, and why. Nothing if none was due yet.
-    fn reasons(&self, cycle: &Cycle) -> Reasons {
-        if cycle.state != CycleState::Settling || !cycle.has_run() {
-            return Reasons::new();
-        }
-        let problem = cycle.problem(self.accounts.len());
-        let outcome = run::settle(&problem);
-        let places: Vec<EntryId> = cycle.waiting().map(|member| member.place).collect();
-        let place = |unit: u32| places[unit as usize];
-        let shortfalls = Shortfalls::new(&problem, &outcome.removals);
-        let reason = |(removal, missing): (&run::Removal, Option<i128>)| {
-            let (test, key) = match removal.cause {
-                Cause::Test { key } => {
-                    let missing = missing.unwrap_or(0);
-                    (UnsettledTest::Floor { missing }, key)
-                }
-                Cause::Order { key, behind } => {
-                    let behind = self.identities.sequence(place(behind));
-                    (UnsettledTest::Order { behind }, key)
-                }
-            };
-            (place(removal.unit), (test, AccountId(key)))
-        };
-        outcome
-            .removals
-            .iter()
-            .zip(shortfalls.missing)
-            .map(reason)
-            .collect()
-    }
-}
-
-/// By how much each failed test of a trace failed at its step.
-struct Shortfalls {
-    missing: Vec<Option<i128>>,
-}
-
-impl Shortfalls {
-    fn new(problem: &run::Problem, removals: &[run::Removal]) -> Self {
-        let mut held: Vec<i128> = problem.balances().iter().map(|&fund| fund.into()).collect();
-        let move_legs = |held: &mut Vec<i128>, unit: u32, sign: i128| {
-            for leg in problem.unit(unit) {
-                held[leg.debtor as usize] -= sign * i128::from(leg.amount);
-                held[leg.creditor as usize] += sign * i128::from(leg.amount);
-            }
-        };
-        (0..problem.unit_count()).for_each(|unit| move_legs(&mut held, unit, 1));
-        let mut missing = Vec::with_capacity(removals.len());
-        for removal in removals {
-            missing.push(match removal.cause {
-                Cause::Test { key } => Some(-held[key as usize]),
-                Cause::Order { .. } => None,
-            });
-            move_legs(&mut held, removal.unit, -1);
-        }
-        Self { missing }
     }
 }
 

@@ -1,18 +1,49 @@
-//! The gross lane's queues: one per account, of the units that debit it, by priority and place.
+//! The gross lane's queues: one per account, of the units that debit it, by priority and place. They lie
+//! one after the other in one ordered set; each account's head is kept beside it.
 //!
 //! New liquidity makes the heads of the accounts that it reaches candidates for release. A unit that
 //! could not settle when it was last tried, and whose accounts nothing reached since, still cannot: so
 //! trying only candidates, the first in order first, finds what trying all heads would.
 
 use super::identities::EntryId;
+use crate::chunks::Chunks;
 use crate::event::{Legs, OrderLeg};
-use crate::ids::{AccountId, Date, Timestamp};
+use crate::ids::{AccountId, Date, Sequence, Timestamp};
 use crate::instruction::Priority;
 use crate::rejection::Rejection;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
+use std::collections::BTreeSet;
 
-/// Place in the queues.
-pub(crate) type Place = (Priority, EntryId);
+/// A unit's place in time: of the input that made its last condition true.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Rank {
+    /// The first instruction that came after that input, or was that input.
+    before: EntryId,
+    /// That input; one that was an instruction comes after all that came before it.
+    by: Sequence,
+}
+
+impl Rank {
+    /// Of an instruction that took its place as it came.
+    pub(crate) const fn of(id: EntryId) -> Self {
+        let by = Sequence(u64::MAX);
+        Self { before: id, by }
+    }
+
+    /// Of one that took its place by a later input, when `next` was the next instruction's number.
+    pub(crate) const fn late(next: EntryId, by: Sequence) -> Self {
+        Self { before: next, by }
+    }
+
+    /// For digests.
+    pub(crate) const fn parts(self) -> (u32, Sequence) {
+        (self.before.0, self.by)
+    }
+}
+
+/// Place in the queues; its last part names the unit.
+pub(crate) type Place = (Priority, Rank, EntryId);
 
 /// A waiting unit.
 #[derive(Clone)]
@@ -28,11 +59,14 @@ pub(crate) struct Queued {
 /// All waiting units.
 #[derive(Clone, Default)]
 pub(crate) struct Queues {
-    units: BTreeMap<Place, Queued>,
-    priorities: BTreeMap<EntryId, Priority>,
-    expiries: BTreeSet<(Timestamp, EntryId)>,
-    /// By account: units that debit it and are not held.
-    queues: Vec<BTreeSet<Place>>,
+    units: Sorted<Place, Queued>,
+    places: Sorted<EntryId, Place>,
+    expiries: Sorted<(Timestamp, EntryId)>,
+    /// Units that are not held, under each account that they debit.
+    queues: Sorted<(AccountId, Place)>,
+    /// The first of each account's queue.
+    heads: Chunks<Option<Place>, 128>,
+    /// Empty between inputs.
     candidates: BTreeSet<Place>,
     /// Something changed since the last gridlock run. Says only that a run may find something: a
     /// run that finds nothing leaves no trace, so this is no part of the replicated state.
@@ -57,12 +91,9 @@ pub(crate) fn net_of(legs: &[OrderLeg], account: AccountId) -> i128 {
 }
 
 impl Queues {
-    fn queue(&self, account: AccountId) -> Option<&BTreeSet<Place>> {
-        self.queues.get(account.0 as usize)
-    }
-
+    #[inline]
     fn head(&self, account: AccountId) -> Option<Place> {
-        self.queue(account)?.first().copied()
+        self.heads.get(account.0 as usize).copied().flatten()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -78,8 +109,8 @@ impl Queues {
     }
 
     pub(crate) fn insert(&mut self, place: Place, unit: Queued) {
-        self.priorities.insert(place.1, place.0);
-        self.expiries.insert((unit.expires_at, place.1));
+        self.places.insert(place.2, place);
+        self.expiries.insert((unit.expires_at, place.2), ());
         if !unit.held {
             self.enqueue(place, &unit.legs);
         }
@@ -90,17 +121,17 @@ impl Queues {
     fn enqueue(&mut self, place: Place, legs: &[OrderLeg]) {
         for account in debited(legs) {
             let index = account.0 as usize;
-            if index >= self.queues.len() {
-                self.queues.resize_with(index + 1, BTreeSet::new);
+            self.heads.grow(index + 1, None);
+            self.queues.insert((account, place), ());
+            if self.heads[index].is_none_or(|head| place < head) {
+                self.heads[index] = Some(place);
             }
-            self.queues[index].insert(place);
         }
     }
 
     /// Takes a unit out; those behind it become candidates.
     pub(crate) fn remove(&mut self, id: EntryId) -> Queued {
-        let priority = self.priorities.remove(&id);
-        let place = (priority.expect("a queued unit has a place"), id);
+        let place = self.places.remove(&id).expect("a queued unit has a place");
         let unit = self.units.remove(&place).expect("a queued unit is held");
         self.expiries.remove(&(unit.expires_at, id));
         self.dequeue(place, &unit.legs);
@@ -110,8 +141,11 @@ impl Queues {
     fn dequeue(&mut self, place: Place, legs: &[OrderLeg]) {
         self.candidates.remove(&place);
         for account in debited(legs) {
-            if let Some(queue) = self.queues.get_mut(account.0 as usize) {
-                queue.remove(&place);
+            self.queues.remove(&(account, place));
+            if self.head(account) == Some(place) {
+                let next = self.queues.seek(|(of, _)| *of < account);
+                let next = next.filter(|((of, _), ())| *of == account);
+                self.heads[account.0 as usize] = next.map(|((_, place), ())| *place);
             }
             self.touch(account);
         }
@@ -119,7 +153,7 @@ impl Queues {
 
     /// A unit leaves its queues but stays, or comes back into its place.
     pub(crate) fn hold(&mut self, id: EntryId, held: bool) {
-        let place = (self.priorities[&id], id);
+        let place = *self.places.get(&id).expect("a queued unit has a place");
         let unit = self.units.get_mut(&place).expect("a queued unit is held");
         if unit.held == held {
             return;
@@ -132,6 +166,16 @@ impl Queues {
             self.enqueue(place, &legs);
             debited(&legs).for_each(|account| self.touch(account));
         }
+    }
+
+    /// A unit keeps its place in time, among those of another priority.
+    pub(crate) fn set_priority(&mut self, id: EntryId, priority: Priority) {
+        let place = self.places.get(&id);
+        let (_, rank, _) = *place.expect("a queued unit has a place");
+        let unit = self.remove(id);
+        let legs = unit.legs.clone();
+        self.insert((priority, rank, id), unit);
+        debited(&legs).for_each(|account| self.touch(account));
     }
 
     /// Something that an account's head may have waited for happened.
@@ -148,11 +192,9 @@ impl Queues {
 
     /// Something that any head may have waited for happened.
     pub(crate) fn touch_all(&mut self) {
-        let heads = self
-            .queues
-            .iter()
-            .filter_map(|queue| queue.first().copied());
-        self.candidates.extend(heads);
+        if !self.units.is_empty() {
+            self.candidates.extend(self.heads.iter().flatten());
+        }
         self.changed = true;
     }
 
@@ -166,8 +208,8 @@ impl Queues {
     }
 
     pub(crate) fn by_id(&self, id: EntryId) -> Option<(Place, &Queued)> {
-        let place = (*self.priorities.get(&id)?, id);
-        Some((place, &self.units[&place]))
+        let place = *self.places.get(&id)?;
+        Some((place, self.units.get(&place)?))
     }
 
     /// All waiting units in queue order, held ones included.
@@ -177,7 +219,7 @@ impl Queues {
 
     /// The unit that is to be rejected next at that time, if one is.
     pub(crate) fn expired(&self, now: Timestamp) -> Option<(EntryId, Rejection)> {
-        let &(expires_at, id) = self.expiries.first()?;
+        let (&(expires_at, id), ()) = self.expiries.first()?;
         let (_, unit) = self.by_id(id)?;
         (expires_at <= now).then_some((id, unit.expiry))
     }
@@ -185,5 +227,24 @@ impl Queues {
     /// Whether a gridlock run may find something; asks once for each change.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
+    }
+}
+
+impl Freeze for Queues {
+    fn freeze(&mut self) {
+        let Self {
+            units,
+            places,
+            expiries,
+            queues,
+            heads,
+            candidates: _,
+            changed: _,
+        } = self;
+        units.freeze();
+        places.freeze();
+        expiries.freeze();
+        queues.freeze();
+        heads.freeze();
     }
 }

@@ -3,7 +3,8 @@
 use crate::command::Caller;
 use crate::ids::{Sequence, Timestamp};
 use crate::instruction::{Digest, ShortText};
-use std::collections::BTreeMap;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 
 /// A command that was taken.
 #[derive(Clone, Copy)]
@@ -17,7 +18,7 @@ pub(crate) struct Request {
 /// All commands that were taken.
 #[derive(Clone, Default)]
 pub(crate) struct Requests {
-    requests: BTreeMap<(Caller, ShortText), Request>,
+    requests: Sorted<(Caller, ShortText), Request>,
     /// The one whose events are being applied.
     current: Option<(Sequence, (Caller, ShortText))>,
 }
@@ -45,5 +46,15 @@ impl Requests {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&(Caller, ShortText), &Request)> {
         self.requests.iter()
+    }
+}
+
+impl Freeze for Requests {
+    fn freeze(&mut self) {
+        let Self {
+            requests,
+            current: _,
+        } = self;
+        requests.freeze();
     }
 }

@@ -1,10 +1,12 @@
 //! Trade sides that wait for the other side.
 
 use super::identities::EntryId;
+use super::pending::Terms;
 use crate::event::Legs;
 use crate::ids::Date;
 use crate::instruction::{Digest, Lane, Priority};
-use std::collections::BTreeMap;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
 
 /// A side that waits.
 #[derive(Clone)]
@@ -14,20 +16,26 @@ pub(crate) struct Side {
     pub(crate) priority: Priority,
     pub(crate) lane: Lane,
     pub(crate) value_date: Date,
+    pub(crate) terms: Terms,
     pub(crate) held: bool,
 }
 
 /// All sides that wait.
 #[derive(Clone, Default)]
 pub(crate) struct Unmatched {
-    sides: BTreeMap<EntryId, Side>,
+    sides: Sorted<EntryId, Side>,
     /// By trade, the earliest first. Equal sides of one bank queue up.
-    waiting: BTreeMap<[u8; 16], Vec<EntryId>>,
+    waiting: Sorted<[u8; 16], Vec<EntryId>>,
 }
 
 impl Unmatched {
     pub(crate) fn insert(&mut self, id: EntryId, side: Side) {
-        self.waiting.entry(side.trade.0).or_default().push(id);
+        match self.waiting.get_mut(&side.trade.0) {
+            Some(waiting) => waiting.push(id),
+            None => {
+                self.waiting.insert(side.trade.0, vec![id]);
+            }
+        }
         self.sides.insert(id, side);
     }
 
@@ -61,5 +69,13 @@ impl Unmatched {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (EntryId, &Side)> {
         self.sides.iter().map(|(&id, side)| (id, side))
+    }
+}
+
+impl Freeze for Unmatched {
+    fn freeze(&mut self) {
+        let Self { sides, waiting } = self;
+        sides.freeze();
+        waiting.freeze();
     }
 }

@@ -3,6 +3,7 @@
 // Cents stand apart from euros: 99_000_000_00 is 99 million.
 #![allow(clippy::inconsistent_digit_grouping)]
 
+mod bypass;
 mod certificate;
 mod corruption;
 mod explain;

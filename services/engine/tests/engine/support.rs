@@ -106,6 +106,8 @@ fn scheme() -> Scheme {
             .to_vec(),
         limits: Vec::new(),
         cut_offs: None,
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }
 
@@ -169,6 +171,7 @@ pub fn payments_padded(numbers: std::ops::Range<u64>, cents: i64, padding: usize
                 value_date: Date::parse(TODAY.as_bytes()).unwrap(),
                 quote_id: None,
                 trade_reference: None,
+                conditions: None,
             }),
         });
     }

@@ -113,6 +113,7 @@ fn decode_all(instructions: &[Bytes], bank: Bic) -> (Submissions, Vec<raw::Index
         items: Vec::with_capacity(instructions.len()),
         legs: Vec::with_capacity(instructions.len()),
         content: Vec::with_capacity(instructions.iter().map(Bytes::len).sum()),
+        conditions: Vec::new(),
     };
     let mut errors = Vec::new();
     for (index, bytes) in (0..).zip(instructions) {

@@ -28,6 +28,8 @@ fn cycle_view(state: CycleState) -> CycleView {
         net_value: 0,
         base_asset: asset("USD", 2),
         batches: Vec::new(),
+        calendar_version: Default::default(),
+        cut_offs: Vec::new(),
     }
 }
 
@@ -346,7 +348,6 @@ async fn limits_and_quotes_use_the_assets_decimals() {
 #[tokio::test]
 async fn an_empty_list_is_only_of_a_cycle_that_is_there() {
     let rig = Rig::start().await;
-    rig.double.show(View::Unsettled(Vec::new()));
     rig.double
         .show(View::Cycles(vec![cycle_view(CycleState::Settling)]));
     let list = async |cycle: &str| {

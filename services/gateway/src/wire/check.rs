@@ -22,9 +22,9 @@ const SECONDS_MIN: i64 = -62_135_596_800;
 const SECONDS_MAX: i64 = 253_402_300_799;
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
-type Checked<T> = Result<T, Malformed>;
+pub(super) type Checked<T> = Result<T, Malformed>;
 
-const fn malformed<T>(field: Field, fault: Fault) -> Checked<T> {
+pub(super) const fn malformed<T>(field: Field, fault: Fault) -> Checked<T> {
     Err(Malformed {
         field,
         leg: 0,
@@ -86,6 +86,7 @@ pub(super) fn head(sent: &Sent<'_>) -> Checked<Body> {
             value_date,
             quote_id: None,
             trade_reference: None,
+            conditions: None,
         }),
         _ => malformed(Field::Legs, Fault::TooLong),
     }

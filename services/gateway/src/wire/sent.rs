@@ -1,5 +1,6 @@
 //! An `Instruction` as slices of the message that brought it, and its canonical form.
 
+use super::conditions::ConditionsText;
 use super::protobuf::{self as pb, BYTES, Broken, Key, Reader, VARINT};
 use settlement_core::instruction::LEGS_MAX;
 
@@ -24,8 +25,9 @@ pub(super) mod number {
     pub(in super::super) const INSTRUCTED_ASSET: u32 = 17;
     pub(in super::super) const ISO_MESSAGE: u32 = 18;
     pub(in super::super) const RETURN_REASON: u32 = 19;
+    pub(in super::super) const CONDITIONS: u32 = 20;
 }
-const FIELD_LAST: usize = number::RETURN_REASON as usize;
+const FIELD_LAST: usize = number::CONDITIONS as usize;
 
 /// Field numbers of `valuta.v1.Leg`.
 const LEG_DEBTOR: u32 = 1;
@@ -48,7 +50,7 @@ pub(super) struct Form {
 }
 
 impl Form {
-    const CLEAN: Self = Self {
+    pub(super) const CLEAN: Self = Self {
         canonical: true,
         unknown: false,
     };
@@ -147,6 +149,10 @@ impl<'a> Sent<'a> {
             (number::KIND | number::LANE | number::PRIORITY | number::CHARGE_BEARER, _) => {
                 self.unknown(key, reader)?
             }
+            // Twice, they would have to be merged, as protobuf has it: nobody sends that.
+            (number::CONDITIONS, BYTES) if !self.text(number::CONDITIONS).is_empty() => {
+                self.unknown(key, reader)?;
+            }
             (text, BYTES) if text as usize <= FIELD_LAST => {
                 let bytes = reader.bytes()?;
                 self.form.canonical &= !bytes.is_empty();
@@ -178,7 +184,7 @@ impl<'a> Sent<'a> {
     #[cold]
     pub(super) fn put_canonical(&self, out: &mut Vec<u8>) -> Result<(), Broken> {
         let mut inner = Vec::new();
-        for number in 1..=number::RETURN_REASON {
+        for number in 1..=number::CONDITIONS {
             match number {
                 number::KIND => pb::put_number(out, number, pb::int32_on_wire(self.kind)),
                 number::LANE => pb::put_number(out, number, pb::int32_on_wire(self.lane)),
@@ -186,13 +192,12 @@ impl<'a> Sent<'a> {
                 number::CHARGE_BEARER => {
                     pb::put_number(out, number, pb::int32_on_wire(self.charge_bearer));
                 }
-                number::CREATED => {
-                    if let Some(stamp) = self.created {
-                        inner.clear();
-                        pb::put_number(&mut inner, SECONDS, stamp.seconds as u64);
-                        pb::put_number(&mut inner, NANOS, pb::int32_on_wire(stamp.nanos));
-                        pb::put_bytes(out, number, &inner);
-                    }
+                number::CREATED => put_stamp(out, number, self.created),
+                number::CONDITIONS => {
+                    inner.clear();
+                    let (conditions, _) = ConditionsText::read(self.text(number))?;
+                    conditions.put_canonical(&mut inner);
+                    put_text(out, number, &inner);
                 }
                 number::LEGS => {
                     for leg in self.legs() {
@@ -208,14 +213,23 @@ impl<'a> Sent<'a> {
     }
 }
 
-fn put_text(out: &mut Vec<u8>, number: u32, text: &[u8]) {
+pub(super) fn put_stamp(out: &mut Vec<u8>, number: u32, stamp: Option<Stamp>) {
+    if let Some(stamp) = stamp {
+        let mut inner = Vec::new();
+        pb::put_number(&mut inner, SECONDS, stamp.seconds as u64);
+        pb::put_number(&mut inner, NANOS, pb::int32_on_wire(stamp.nanos));
+        pb::put_bytes(out, number, &inner);
+    }
+}
+
+pub(super) fn put_text(out: &mut Vec<u8>, number: u32, text: &[u8]) {
     if !text.is_empty() {
         pb::put_bytes(out, number, text);
     }
 }
 
 /// Reads a timestamp over what an earlier occurrence of the field left, as protobuf merges messages.
-fn read_stamp(bytes: &[u8], stamp: &mut Stamp) -> Result<Form, Broken> {
+pub(super) fn read_stamp(bytes: &[u8], stamp: &mut Stamp) -> Result<Form, Broken> {
     let mut form = Form::CLEAN;
     let mut reader = Reader::new(bytes);
     let mut previous = 0;

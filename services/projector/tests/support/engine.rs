@@ -346,6 +346,7 @@ impl Engine {
             value_date: self.now.date(),
             quote_id: None,
             trade_reference,
+            conditions: None,
         };
         let item = Submission {
             index: 0,
@@ -359,6 +360,7 @@ impl Engine {
             items: vec![item],
             legs,
             content: content.clone(),
+            conditions: Vec::new(),
         };
         let (next, now, mut events) = (Sequence(self.sequence + 1), self.now, Vec::new());
         let item = &batch.items[0];
@@ -406,5 +408,7 @@ fn scheme() -> Scheme {
             pay_in_minutes: 13 * 60,
             completion_minutes: 14 * 60,
         }),
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }

@@ -189,6 +189,7 @@ impl Script {
             priority: Priority::Normal,
             created: self.time,
             value_date: date(),
+            conditions: None,
             legs: Legs::new(legs),
             quote: None,
             trade: side.then_some(Digest([6; 16])),
@@ -230,6 +231,7 @@ impl Script {
             cut_off: Timestamp(START.0 + 1),
             pay_in_deadline: Timestamp(START.0 + 2),
             completion_deadline: Timestamp(START.0 + 3),
+            calendar: None,
         }])
     }
 

@@ -1,9 +1,9 @@
 //! `cycle`: its steps and its state. Each step may be run again, and killed half-way and run again: it ends in
 //! the same state.
 
-use super::payments::{STATUS_COLUMNS, status_cells};
 use super::request_id::RequestId;
 use super::text::{self, present};
+use super::treasury::explanations;
 use crate::client::{CliError, Connection};
 use crate::output::{Cell, Format, Section, print};
 use clap::{Args, Subcommand};
@@ -200,11 +200,13 @@ fn show(cycle: &v1::Cycle, format: Format) {
             Cell::text(percent(numerator, denominator)),
         ),
         ("batches", Cell::text(batches.join(" "))),
+        ("calendar_version", Cell::text(&cycle.calendar_version)),
     ];
     print(
         format,
         &[
             Section::record("cycle", fields),
+            cut_offs(cycle),
             positions(cycle),
             totals(cycle),
             bilateral(cycle),
@@ -220,6 +222,18 @@ fn fraction(numerator: &str, denominator: &str) -> String {
     }
 }
 
+/// Of assets with cut-offs of their own, fixed when the cycle opened.
+fn cut_offs(cycle: &v1::Cycle) -> Section {
+    let rows = cycle.cut_offs.iter().map(|line| {
+        vec![
+            Cell::text(&line.asset),
+            Cell::text(text::cut_off_purpose(line.purpose)),
+            Cell::text(text::time(line.time.as_ref())),
+        ]
+    });
+    Section::rows("cut_offs", &["asset", "purpose", "time"], rows.collect())
+}
+
 fn positions(cycle: &v1::Cycle) -> Section {
     let rows = cycle.positions.iter().map(|position| {
         vec![
@@ -230,6 +244,7 @@ fn positions(cycle: &v1::Cycle) -> Section {
             Cell::amount(&position.fund),
             Cell::amount(&position.pay_in_due),
             Cell::amount(&position.pay_in_paid),
+            Cell::text(text::time(position.pay_in_deadline.as_ref())),
             Cell::amount(&position.pay_out_due),
             Cell::amount(&position.pay_out_paid),
         ]
@@ -242,6 +257,7 @@ fn positions(cycle: &v1::Cycle) -> Section {
         "fund",
         "pay_in_due",
         "pay_in_paid",
+        "pay_in_deadline",
         "pay_out_due",
         "pay_out_paid",
     ];
@@ -301,36 +317,15 @@ async fn unsettled(
             .list_unsettled(request.clone())
             .await?
             .into_inner();
-        rows.extend(page.unsettled.into_iter().map(unsettled_cells));
+        rows.extend(page.unsettled);
         if page.next_page_token.is_empty() || rows.len() >= wanted {
             break;
         }
         request.page_token = page.next_page_token;
     }
     rows.truncate(wanted);
-    let columns = [
-        &STATUS_COLUMNS[..],
-        &["test", "participant", "asset", "missing", "behind"],
-    ]
-    .concat();
-    print(format, &[Section::rows("unsettled", &columns, rows)]);
+    print(format, &[explanations("unsettled", rows)]);
     Ok(())
-}
-
-fn unsettled_cells(unsettled: v1::Unsettled) -> Vec<Cell> {
-    let behind = match unsettled.behind {
-        0 => Cell::text(""),
-        behind => Cell::Count(behind),
-    };
-    let mut cells = status_cells(&unsettled.status.unwrap_or_default());
-    cells.extend([
-        Cell::text(unsettled.test),
-        Cell::text(unsettled.participant),
-        Cell::text(unsettled.asset),
-        Cell::amount(unsettled.missing),
-        behind,
-    ]);
-    cells
 }
 
 #[cfg(test)]

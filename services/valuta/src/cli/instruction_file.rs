@@ -34,6 +34,17 @@ pub const COLUMNS: [&str; 14] = [
     "remittance",
 ];
 
+/// The columns that may follow, all of them: an empty one is no condition. `approvers` is how many of
+/// whom, `2/BBBBDEFF/CCCCJPJT/DDDDGB22`; hashes are hexadecimal; `group` is `ID/MEMBERS`.
+pub const CONDITION_COLUMNS: [&str; 6] = [
+    "not_before",
+    "expires_at",
+    "approvers",
+    "hash_lock",
+    "document_hash",
+    "group",
+];
+
 /// Of the remittance information, in characters (ISO 20022 Max140Text).
 const REMITTANCE_CHARS_MAX: usize = 140;
 
@@ -110,13 +121,35 @@ struct Row {
     end_to_end_id: String,
     quote: String,
     remittance: String,
+    #[serde(default)]
+    not_before: String,
+    #[serde(default)]
+    expires_at: String,
+    #[serde(default)]
+    approvers: String,
+    #[serde(default)]
+    hash_lock: String,
+    #[serde(default)]
+    document_hash: String,
+    #[serde(default)]
+    group: String,
+}
+
+/// Whether a header is one of the two that there are.
+fn is_header(header: &csv::StringRecord) -> bool {
+    let conditional = COLUMNS.iter().chain(&CONDITION_COLUMNS);
+    header.iter().eq(COLUMNS) || header.iter().eq(conditional.copied())
 }
 
 fn csv_lines(content: &[u8]) -> Vec<Read> {
     let mut reader = csv::Reader::from_reader(content);
     match reader.headers() {
-        Ok(headers) if headers.iter().eq(COLUMNS) => {}
-        Ok(_) => return vec![(1, Err(format!("the header must be {}", COLUMNS.join(","))))],
+        Ok(headers) if is_header(headers) => {}
+        Ok(_) => {
+            let (columns, more) = (COLUMNS.join(","), CONDITION_COLUMNS.join(","));
+            let reason = format!("the header must be {columns}, or that and {more}");
+            return vec![(1, Err(reason))];
+        }
         Err(error) => return vec![(1, Err(error.to_string()))],
     }
     let headers = reader.headers().cloned().ok();
@@ -145,6 +178,7 @@ impl Row {
         if kind == i32::from(v1::Kind::TradeSide) {
             return Err("field kind: a trade side has two legs: send it as JSON lines".into());
         }
+        let conditions = self.conditions()?;
         let quote = match self.quote.as_str() {
             "" => None,
             quote => Some(field("quote", text::parse_quote(quote))?),
@@ -169,6 +203,7 @@ impl Row {
             end_to_end_id: self.end_to_end_id,
             quote_id: quote.as_ref().map(|(_, id)| id.clone()).unwrap_or_default(),
             remittance: self.remittance,
+            conditions,
             ..Default::default()
         };
         Ok(Draft {
@@ -176,6 +211,32 @@ impl Row {
             instruction,
             quote,
         })
+    }
+
+    fn conditions(&self) -> Result<Option<v1::Conditions>, String> {
+        let number = |name: &str, text: &str| {
+            let read = text.parse::<u32>();
+            field(name, read.map_err(|_| format!("{text:?} is no number")))
+        };
+        let mut words = self.approvers.split('/').filter(|word| !word.is_empty());
+        let approvals_needed = words.next().map(|needed| number("approvers", needed));
+        let (group_id, members) = match self.group.rsplit_once('/') {
+            Some((id, members)) => (id, number("group", members)?),
+            None if self.group.is_empty() => ("", 0),
+            None => return Err("field group: not ID/MEMBERS".into()),
+        };
+        let conditions = instruction_json::Conditions {
+            not_before: self.not_before.clone(),
+            expires_at: self.expires_at.clone(),
+            approvals_needed: approvals_needed.transpose()?.unwrap_or(0),
+            approvers: words.map(str::to_owned).collect(),
+            hash_lock: self.hash_lock.clone(),
+            document_hash: self.document_hash.clone(),
+            group_id: group_id.to_owned(),
+            group_members: members,
+        };
+        let wire = conditions.wire()?;
+        Ok((wire != v1::Conditions::default()).then_some(wire))
     }
 }
 
@@ -340,6 +401,33 @@ mod tests {
             let line = GOOD.replacen(from, to, 1);
             assert_ne!(line, GOOD, "{from}");
             check_line(&line, part);
+        }
+    }
+
+    #[test]
+    fn condition_columns_may_follow() {
+        let header = format!("{HEADER},{}", CONDITION_COLUMNS.join(","));
+        let conditions = |cells: &str| {
+            let (drafts, errors) = parse(format!("{header}\n{GOOD},{cells}\n").as_bytes());
+            match &errors[..] {
+                [] => Ok(drafts[0].instruction.conditions.clone()),
+                errors => Err(errors[0].reason.clone()),
+            }
+        };
+        assert_eq!(conditions(",,,,,"), Ok(None));
+        let read = conditions(",,2/BBBBDEFF/CCCCJPJT,ff,,G/3")
+            .unwrap()
+            .unwrap();
+        assert_eq!((read.approvals_needed, read.approvers.len()), (2, 2));
+        assert_eq!((read.hash_lock, read.group_members), (vec![255], 3));
+        for (cells, part) in [
+            ("now,,,,,", "conditions.notBefore"),
+            (",,BBBBDEFF,,,", "field approvers"),
+            (",,,x,,", "conditions.hashLock"),
+            (",,,,,G", "field group"),
+        ] {
+            let error = conditions(cells).unwrap_err();
+            assert!(error.contains(part), "{cells}: {error}");
         }
     }
 

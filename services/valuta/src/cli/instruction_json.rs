@@ -42,6 +42,29 @@ struct Line {
     iso_message: String,
     #[serde(default, alias = "return_reason")]
     return_reason: String,
+    #[serde(default)]
+    conditions: Option<Conditions>,
+}
+
+/// Hashes as hexadecimal digits.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Conditions {
+    #[serde(alias = "not_before")]
+    pub not_before: String,
+    #[serde(alias = "expires_at")]
+    pub expires_at: String,
+    pub approvers: Vec<String>,
+    #[serde(alias = "approvals_needed")]
+    pub approvals_needed: u32,
+    #[serde(alias = "hash_lock")]
+    pub hash_lock: String,
+    #[serde(alias = "document_hash")]
+    pub document_hash: String,
+    #[serde(alias = "group_id")]
+    pub group_id: String,
+    #[serde(alias = "group_members")]
+    pub group_members: u32,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +120,31 @@ impl Line {
             instructed_amount: self.instructed_amount,
             instructed_asset: self.instructed_asset,
             return_reason: self.return_reason,
+            conditions: self.conditions.map(Conditions::wire).transpose()?,
+        })
+    }
+}
+
+impl Conditions {
+    /// As the wire has them.
+    ///
+    /// # Errors
+    /// The field and what is wrong with it.
+    pub fn wire(self) -> Result<v1::Conditions, String> {
+        let instant = |name: &str, text: &str| match text {
+            "" => Ok(None),
+            text => field(name, text::parse_time(text)).map(Some),
+        };
+        let hash = |name: &str, text: &str| field(name, text::parse_hex(text));
+        Ok(v1::Conditions {
+            not_before: instant("conditions.notBefore", &self.not_before)?,
+            expires_at: instant("conditions.expiresAt", &self.expires_at)?,
+            hash_lock: hash("conditions.hashLock", &self.hash_lock)?,
+            document_hash: hash("conditions.documentHash", &self.document_hash)?,
+            approvers: self.approvers,
+            approvals_needed: self.approvals_needed,
+            group_id: self.group_id,
+            group_members: self.group_members,
         })
     }
 }
@@ -148,6 +196,29 @@ mod tests {
             .replace("valueDate", "value_date")
             .replace("endToEndId", "end_to_end_id");
         assert_eq!(parse(&snake).unwrap(), instruction);
+    }
+
+    #[test]
+    fn conditions_are_read() {
+        let conditions = r#","conditions":{"notBefore":"2026-04-13T07:00:00Z","approvers":["CCCCJPJT"],
+            "approvals_needed":1,"hashLock":"00ff","groupId":"G","groupMembers":2}}"#;
+        let line = format!("{}{conditions}", GOOD.strip_suffix('}').unwrap());
+        let read = parse(&line).unwrap().conditions.unwrap();
+        assert_eq!(
+            read.not_before.map(|time| time.seconds),
+            Some(1_776_063_600)
+        );
+        assert_eq!((read.approvers.len(), read.approvals_needed), (1, 1));
+        assert_eq!(read.hash_lock, [0, 255]);
+        assert_eq!((read.group_id.as_str(), read.group_members), ("G", 2));
+        for (from, to, part) in [
+            ("00ff", "0", "field conditions.hashLock"),
+            ("07:00:00Z", "late", "field conditions.notBefore"),
+            ("groupId", "group", "group"),
+        ] {
+            let error = parse(&line.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(part), "{to}: {error}");
+        }
     }
 
     #[test]

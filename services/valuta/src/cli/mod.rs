@@ -5,28 +5,41 @@
 //! | `scheme`            | `scheme`, `participants`, `accounts`, `limits`, `suspend`, `reinstate` |
 //! | `send`              | `send`, with `instruction_file` and `instruction_json` for its input  |
 //! | `payments`          | `get`, `list`, `cancel`                                               |
+//! | `conditions`        | `approve`, `show-preimage`, `prioritise`                              |
 //! | `watch`             | `watch`, `receive`                                                    |
 //! | `positions`         | `positions`, `totals`                                                 |
+//! | `treasury`          | `explain`, `waiting`, `what-if`, `funding`                            |
 //! | `cycle`             | `cycle`                                                               |
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
-//! | `rates`             | `rates`, `quote`                                                      |
+//! | `calendar`          | `calendar`, offline                                                   |
+//! | `rates`             | `rates`, `quote`; `rates_import` for the ECB's files                  |
+//! | `fx`                | `fx`, offline                                                         |
+//! | `solve`, `net`      | `solve`, `net`, offline, from a `queue_file`                          |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
+mod calendar;
+mod conditions;
 mod cycle;
+mod fx;
 mod instruction_file;
 mod instruction_json;
 mod movements;
+mod net;
 mod operate;
 mod payments;
 mod positions;
+mod queue_file;
 mod rates;
+mod rates_import;
 pub mod request_id;
 mod scheme;
 mod send;
+mod solve;
 pub mod text;
+mod treasury;
 mod verify;
 mod watch;
 
@@ -50,12 +63,26 @@ pub enum Command {
     List(payments::ListArgs),
     /// Cancel an instruction that is not irrevocable
     Cancel(payments::CancelArgs),
+    /// Approve an instruction that names you as approver
+    Approve(conditions::ApproveArgs),
+    /// Show the preimage of an instruction's hash lock
+    ShowPreimage(conditions::ShowPreimageArgs),
+    /// Rank a queued instruction of yours anew
+    Prioritise(conditions::PrioritiseArgs),
     /// Print status changes as they come
     Watch(watch::WatchArgs),
     /// Print settled instructions that credit you, as they come
     Receive(watch::ReceiveArgs),
     /// Positions of one bank, or of all
     Positions(positions::PositionsArgs),
+    /// Why an instruction waits, what is missing, and the smallest pay-in that frees it
+    Explain(treasury::ExplainArgs),
+    /// Everything that waits for a run, explained, in queue order
+    Waiting(treasury::WaitingArgs),
+    /// What would settle if; changes nothing (treasury and operator)
+    WhatIf(treasury::WhatIfArgs),
+    /// What accounts need on each of the next value dates
+    Funding(treasury::FundingArgs),
     /// Per currency: in - out = closing = the settlement agent's mirror account
     Totals,
     /// The steps of a settlement cycle; each may be run again
@@ -82,12 +109,22 @@ pub enum Command {
     Receipt(batch::ReceiptArgs),
     /// Verify a receipt offline, trusting only the keys of a policy
     Verify(verify::VerifyArgs),
-    /// The current rate set
+    /// Business days, spot dates and cut-offs, offline
+    #[command(subcommand)]
+    Calendar(calendar::CalendarCommand),
+    /// Rates of all sources, the best of them, and what holds for all
     #[command(subcommand)]
     Rates(rates::RatesCommand),
     /// Locked quotes
     #[command(subcommand)]
     Quote(rates::QuoteCommand),
+    /// Convert and split amounts, exactly and offline
+    #[command(subcommand)]
+    Fx(fx::FxCommand),
+    /// What a file's instructions settle together, the proof, and what would free the rest; offline
+    Solve(solve::SolveArgs),
+    /// What a file's instructions net to: bilateral, multilateral, pay-ins and pay-outs; offline
+    Net(net::NetArgs),
     /// The scheme's participants
     Participants,
     /// The scheme's accounts, or the state of one
@@ -111,13 +148,17 @@ pub enum Command {
 /// Each kind is one exit code: see [`CliError`].
 pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
     let format = options.output;
-    // These two need no server.
+    // These need no server.
     let command = match command {
         Command::Scheme(scheme::SchemeCommand::Sample) => {
             crate::output::print_text(crate::scheme_file::SAMPLE);
             return Ok(());
         }
         Command::Verify(args) => return verify::verify(&args, format),
+        Command::Calendar(command) => return calendar::calendar(&command, format),
+        Command::Fx(command) => return fx::run(command, format),
+        Command::Solve(args) => return solve::solve(&args, format),
+        Command::Net(args) => return net::net(&args, format),
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
         command => command,
     };
@@ -128,9 +169,16 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Get(args) => payments::get(args, &connection, format).await,
         Command::List(args) => payments::list(args, &connection, format).await,
         Command::Cancel(args) => payments::cancel(args, &connection, format).await,
+        Command::Approve(args) => conditions::approve(args, &connection, format).await,
+        Command::ShowPreimage(args) => conditions::show_preimage(args, &connection, format).await,
+        Command::Prioritise(args) => conditions::prioritise(args, &connection, format).await,
         Command::Watch(args) => watch::watch(args, &connection, format).await,
         Command::Receive(args) => watch::receive(args, &connection, format).await,
         Command::Positions(args) => positions::positions(args, &connection, format).await,
+        Command::Explain(args) => treasury::explain(args, &connection, format).await,
+        Command::Waiting(args) => treasury::waiting(args, &connection, format).await,
+        Command::WhatIf(args) => treasury::what_if(args, &connection, format).await,
+        Command::Funding(args) => treasury::funding(args, &connection, format).await,
         Command::Totals => positions::totals(&connection, format).await,
         Command::Cycle(command) => cycle::cycle(command, &connection, format).await,
         Command::Deposit(args) => movements::deposit(args, &connection, format).await,
@@ -143,8 +191,12 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Batch(command) => batch::batch(command, &connection, format).await,
         Command::Receipt(args) => batch::receipt(args, &connection, format).await,
         Command::Verify(args) => verify::verify(&args, format),
+        Command::Calendar(command) => calendar::calendar(&command, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
         Command::Quote(command) => rates::quote(command, &connection, format).await,
+        Command::Fx(command) => fx::run(command, format),
+        Command::Solve(args) => solve::solve(&args, format),
+        Command::Net(args) => net::net(&args, format),
         Command::Participants => scheme::participants(&connection, format).await,
         Command::Accounts(args) => scheme::accounts(args, &connection, format).await,
         Command::Limits(command) => scheme::limits(command, &connection, format).await,

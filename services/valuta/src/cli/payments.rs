@@ -208,6 +208,10 @@ pub async fn get(args: GetArgs, connection: &Connection, format: Format) -> Resu
     if has_more_legs || format == Format::Json {
         sections.push(leg_rows(&views));
     }
+    let waits = views.iter().any(|view| view.conditions.is_some());
+    if waits || format == Format::Json {
+        sections.push(super::conditions::rows(&views));
+    }
     print(format, &sections);
     Ok(())
 }

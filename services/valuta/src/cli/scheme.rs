@@ -138,9 +138,36 @@ async fn show(connection: &Connection, format: Format) -> Result<(), CliError> {
         Section::record("scheme", head),
         Section::rows("assets", &columns, assets.collect()),
         participant_rows(&scheme),
+        cut_off_rows(&scheme),
+        day_rows(&scheme),
     ];
     print(format, &sections);
     Ok(())
+}
+
+fn cut_off_rows(scheme: &v1::Scheme) -> Section {
+    let rows = scheme.asset_cut_offs.iter().map(|line| {
+        vec![
+            Cell::text(&line.asset),
+            Cell::text(text::cut_off_purpose(line.purpose)),
+            Cell::text(&line.time),
+            Cell::text(&line.zone),
+            Cell::Count(line.days_before.into()),
+        ]
+    });
+    let columns = ["asset", "purpose", "time", "zone", "days_before"];
+    Section::rows("asset_cut_offs", &columns, rows.collect())
+}
+
+fn day_rows(scheme: &v1::Scheme) -> Section {
+    let rows = scheme.days.iter().map(|day| {
+        vec![
+            Cell::text(&day.asset),
+            Cell::text(&day.date),
+            Cell::text(text::day_kind(day.kind)),
+        ]
+    });
+    Section::rows("days", &["asset", "date", "kind"], rows.collect())
 }
 
 fn participant_rows(scheme: &v1::Scheme) -> Section {

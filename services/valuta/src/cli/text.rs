@@ -1,7 +1,7 @@
 //! Wire values as people write them, both ways: times, enums, references.
 
 use crate::client::CliError;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use prost_types::Timestamp;
 use valuta_proto::v1;
 
@@ -28,6 +28,20 @@ pub fn time(time: Option<&Timestamp>) -> String {
     instant
         .map(|instant| instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
         .unwrap_or_default()
+}
+
+/// Reads bytes as pairs of hexadecimal digits.
+///
+/// # Errors
+/// What is expected instead.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pair = |pair: &[u8]| match *pair {
+        [high, low] => u8::try_from(digit(high)? * 16 + digit(low)?).ok(),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(pair).collect();
+    bytes.ok_or_else(|| format!("{text:?} is not pairs of hexadecimal digits"))
 }
 
 /// An enum's value as its short name: `KIND_TRADE_SIDE` as `trade_side`; empty if unspecified.
@@ -89,6 +103,8 @@ shown! {
     quote_state QuoteState "QUOTE_STATE_",
     participant_state ParticipantState "PARTICIPANT_STATE_",
     account_state AccountState "ACCOUNT_STATE_",
+    cut_off_purpose CutOffPurpose "CUT_OFF_PURPOSE_",
+    day_kind DayKind "DAY_KIND_",
 }
 
 parsed! {
@@ -112,6 +128,15 @@ pub fn status(value: i32) -> String {
 /// For clap: an instant.
 pub fn time_argument(text: &str) -> Result<Timestamp, String> {
     parse_time(text)
+}
+
+/// For clap: a day.
+///
+/// # Errors
+/// What is expected instead.
+pub fn parse_date(text: &str) -> Result<NaiveDate, String> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
+    date.map_err(|_| "a date is YYYY-MM-DD".into())
 }
 
 /// A quote as `PROVIDER/ID`.

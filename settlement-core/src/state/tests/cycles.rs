@@ -22,6 +22,7 @@ fn scheduled() -> (World, Vec<Sequence>) {
         ask: Decimal::from_str_exact(rate).unwrap(),
         time: MORNING,
         source: "test".to_owned(),
+        size_max: None,
     };
     let rates = vec![rate("EUR/USD", "1.10"), rate("USD/JPY", "125")];
     world.operate(Action::SetRates(rates)).unwrap();
@@ -248,42 +249,20 @@ fn who_pays_late_settles_late() {
     let view = world.view(cycle(1));
     assert_eq!((view.settled, view.left_behind), (4, 6));
     // Who is left behind, by which test, and what is missing.
-    let query = Query::Unsettled {
-        cycle: cycle(1),
-        participant: None,
-        offset: 0,
-        limit: 9,
-    };
-    let View::Unsettled(left) = world.state.query(&query, world.now) else {
-        panic!("unsettled");
-    };
-    let found: Vec<(Sequence, UnsettledTest, Bic)> = left
+    let left = world.frozen().unsettled(cycle(1), None, 0, 9);
+    let found: Vec<_> = left
         .iter()
-        .map(|view| (view.answer.sequence, view.test, view.participant))
+        .map(|view| (view.answer.sequence, view.behind, view.test, view.missing))
         .collect();
     // C lacks the yen of T3; T4 stands behind it in A's dollars; T5 in B's euros behind T4.
-    assert_eq!(
-        found,
-        [
-            (
-                trades[2],
-                UnsettledTest::Floor {
-                    missing: 8_250_000_000
-                },
-                bic("C")
-            ),
-            (
-                trades[3],
-                UnsettledTest::Order { behind: trades[2] },
-                bic("A")
-            ),
-            (
-                trades[4],
-                UnsettledTest::Order { behind: trades[3] },
-                bic("B")
-            ),
-        ]
-    );
+    let yen = (BindingTest::Floor, 8_250_000_000);
+    let expected = [
+        (trades[2], None, yen.0, yen.1),
+        (trades[3], Some(trades[2]), yen.0, yen.1),
+        (trades[4], Some(trades[3]), yen.0, yen.1),
+    ];
+    assert_eq!(found, expected);
+    assert!(left.iter().all(|view| view.participant == bic("C")));
     assert_eq!(
         settle(&mut world).unwrap().changes,
         0,
@@ -439,7 +418,7 @@ fn each_step_is_idempotent_and_in_order() {
         (cycle(2), "cycle: the next number is 1"),
         (
             on("2026-11-21", 1),
-            "cycle: the value date is no business day",
+            "cycle: the value date is no business day of any enabled asset (USD: weekend; EUR: weekend; JPY: weekend)",
         ),
         (on("2026-11-19", 1), "cycle: the value date is in the past"),
     ] {

@@ -10,21 +10,28 @@
 //! ```
 //!
 //! Options after a comma: `net`, `urgent`, `high`, `by=B`, `date=2026-11-23`, `created=-1d`, `quote=Q`,
-//! `trade=T`, `return`, `cover`, `charge` (the last leg is one), `id=7`, `content=x`, `bad`.
+//! `trade=T`, `after=1h`, `until=2h` (from the morning), `approvers=2/B/C/D`, `lock=word`, `document=word`,
+//! `group=g/3`, `return`, `cover`, `charge` (the last leg is one), `id=7`, `content=x`, `bad`.
 
 // Amounts in minor units are grouped as the asset prints them: `100_00` is 100.00.
 #![allow(clippy::unwrap_used, clippy::inconsistent_digit_grouping)]
 
+mod calendar;
 mod commands;
+mod conditions;
 mod cycles;
+mod frozen;
 mod gross;
 mod instructions;
+mod quote_requests;
 mod quotes;
+mod rates;
 mod simulation;
 mod trades;
 
-use super::State;
+use super::{FrozenView, State};
 use crate::command::*;
+use crate::conditions::*;
 use crate::event::Event;
 use crate::follow::{Fact, Follower};
 use crate::ids::*;
@@ -125,6 +132,8 @@ pub(super) fn scheme() -> Scheme {
             pay_in_minutes: 13 * 60,
             completion_minutes: 14 * 60,
         }),
+        asset_cut_offs: Vec::new(),
+        days: Vec::new(),
     }
 }
 
@@ -335,7 +344,9 @@ impl World {
             value_date: self.now.date(),
             quote_id: None,
             trade_reference: None,
+            conditions: None,
         };
+        let mut conditions = Conditions::default();
         let (mut content, mut malformed) = (line.to_owned(), None);
         for option in parts {
             match option.split_once('=').unwrap_or((option, "")) {
@@ -349,6 +360,22 @@ impl World {
                 ("trade", reference) => {
                     identity.kind = Kind::TradeSide;
                     body.trade_reference = Some(short(reference));
+                }
+                ("after", text) => conditions.not_before = Some(clock(text)),
+                ("until", text) => conditions.expires_at = Some(clock(text)),
+                ("approvers", text) => {
+                    let mut words = text.split('/');
+                    conditions.approvals = Some(Approvals {
+                        needed: words.next().unwrap().parse().unwrap(),
+                        of: words.map(bic).collect(),
+                    });
+                }
+                ("lock", word) => conditions.hash_lock = Some(Hash::of(word.as_bytes())),
+                ("document", word) => conditions.document = Some(Hash::of(word.as_bytes())),
+                ("group", text) => {
+                    let (id, members) = text.split_once('/').unwrap();
+                    let (id, members) = (short(id), members.parse().unwrap());
+                    conditions.group = Some(Group { id, members });
                 }
                 ("return", _) => identity.kind = Kind::Return,
                 ("cover", _) => identity.kind = Kind::Cover,
@@ -365,6 +392,8 @@ impl World {
                 other => panic!("{other:?}"),
             }
         }
+        let conditional = conditions != Conditions::default();
+        body.conditions = conditional.then_some(0);
         let mut digest = [0; 16];
         content.bytes().enumerate().for_each(|(at, byte)| {
             let slot: &mut u8 = &mut digest[at % 16];
@@ -382,6 +411,7 @@ impl World {
             items: vec![item],
             legs,
             content: Vec::new(),
+            conditions: vec![conditions],
         }
     }
 
@@ -411,6 +441,11 @@ impl World {
     pub(super) fn at(&mut self, hours: i64) -> &mut Self {
         self.now = Timestamp(MORNING.0 + hours * HOUR_MS);
         self
+    }
+
+    /// All up to now, frozen.
+    pub(super) fn frozen(&self) -> FrozenView {
+        FrozenView::new(self.state.clone(), Sequence(self.next - 1), self.now)
     }
 
     pub(super) fn status(&self, sequence: Sequence) -> String {
@@ -499,6 +534,13 @@ pub(super) fn open_action(cycle: CycleName) -> Action {
     }
 }
 
+/// So many hours, or hours and minutes, after the morning: `1h`, `1h30`.
+fn clock(text: &str) -> Timestamp {
+    let (hours, minutes) = text.split_once('h').unwrap();
+    let minutes: i64 = minutes.parse().unwrap_or(0);
+    Timestamp(MORNING.0 + hours.parse::<i64>().unwrap() * HOUR_MS + minutes * 60_000)
+}
+
 fn parse_leg(text: &str) -> LegSent {
     let words: Vec<&str> = text.split(' ').collect();
     let [debtor, "->", creditor, amount, asset] = words[..] else {
@@ -539,6 +581,10 @@ pub(super) fn status_words(status: Status) -> String {
         Status::Waiting(Waiting::Order) => "order".to_owned(),
         Status::Waiting(Waiting::Liquidity) => "liquidity".to_owned(),
         Status::Waiting(Waiting::Held) => "held".to_owned(),
+        Status::Waiting(Waiting::Approval) => "approval".to_owned(),
+        Status::Waiting(Waiting::Preimage) => "preimage".to_owned(),
+        Status::Waiting(Waiting::NotBefore) => "not before".to_owned(),
+        Status::Waiting(Waiting::Group) => "group".to_owned(),
         Status::Settled { batch } => format!("settled {batch}"),
         Status::Rejected(rejection) => {
             let text = format!("{rejection:?}");

@@ -347,22 +347,14 @@ fn check_views(world: &World) {
             view.settled + view.held + view.left_behind <= view.members,
             "{view:?}"
         );
-        let query = Query::Unsettled {
-            cycle: view.name,
-            participant: None,
-            offset: 0,
-            limit: 999,
-        };
-        let View::Unsettled(left) = world.state.query(&query, world.now) else {
-            panic!("unsettled");
-        };
+        let left = world.frozen().unsettled(view.name, None, 0, 999);
         for unsettled in left {
             assert!(!matches!(
                 unsettled.answer.status,
                 Status::Settled { .. } | Status::Rejected(_)
             ));
-            if let UnsettledTest::Floor { missing } = unsettled.test {
-                assert!(missing > 0);
+            if unsettled.test == BindingTest::Floor {
+                assert!(unsettled.missing > 0);
             }
         }
         let nets: i128 = view.positions.iter().map(|position| position.net).sum();

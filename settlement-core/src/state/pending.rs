@@ -1,0 +1,371 @@
+//! What waits for a condition, which groups form and have formed, and whose document is whose.
+
+use super::identities::EntryId;
+use crate::conditions::{Group, Hash, Progress};
+use crate::event::Legs;
+use crate::ids::{Date, Timestamp};
+use crate::instruction::{Digest, Lane, Priority};
+use crate::rejection::Rejection;
+use crate::shared::Freeze;
+use crate::sorted::Sorted;
+use crate::view::Waiting;
+use std::collections::BTreeSet;
+
+/// Instructions of one group agree on lane and value date too: else they could not settle together.
+pub(crate) type GroupKey = (Group, Lane, Date);
+
+/// What goes with a unit until it settles.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    /// From here on it is rejected, for this reason.
+    pub(crate) expires_at: Timestamp,
+    pub(crate) expiry: Rejection,
+    /// Of its quotes, the first.
+    pub(crate) settle_by: Option<Timestamp>,
+    /// Of a net unit: it expires before its value date is over.
+    pub(crate) expires: bool,
+    pub(crate) group: Option<GroupKey>,
+}
+
+impl Terms {
+    /// Of units that become one: whichever ends first.
+    pub(crate) fn join(self, other: Self) -> Self {
+        let first = if other.expires_at < self.expires_at {
+            other
+        } else {
+            self
+        };
+        let settle_by = [self.settle_by, other.settle_by];
+        Self {
+            settle_by: settle_by.into_iter().flatten().min(),
+            expires: self.expires || other.expires,
+            ..first
+        }
+    }
+}
+
+/// A unit that waits for a condition.
+#[derive(Clone)]
+pub(crate) struct PendingUnit {
+    pub(crate) legs: Legs,
+    pub(crate) priority: Priority,
+    pub(crate) lane: Lane,
+    pub(crate) value_date: Date,
+    /// Of a trade side that is not matched.
+    pub(crate) trade: Option<Digest>,
+    /// `None`: its own are true, and it waits for its group.
+    pub(crate) progress: Option<Progress>,
+    pub(crate) terms: Terms,
+    pub(crate) held: bool,
+}
+
+impl PendingUnit {
+    pub(crate) fn waits_for(&self) -> Waiting {
+        let own = self.progress.as_ref();
+        own.map_or(Waiting::Group, Progress::waits_for)
+    }
+}
+
+/// All units that wait for a condition.
+#[derive(Clone, Default)]
+pub(crate) struct Pending {
+    units: Sorted<EntryId, PendingUnit>,
+    expiries: Sorted<(Timestamp, EntryId)>,
+    /// Whom a tick should look at. One that is looked at leaves, ready or not: what makes it ready
+    /// later looks at it too. So this is no part of the replicated state.
+    due: Sorted<(Timestamp, EntryId)>,
+}
+
+impl Pending {
+    pub(crate) fn insert(&mut self, id: EntryId, unit: PendingUnit) {
+        self.expiries.insert((unit.terms.expires_at, id), ());
+        if let Some(since) = not_before(&unit) {
+            self.due.insert((since, id), ());
+        }
+        self.units.insert(id, unit);
+    }
+
+    pub(crate) fn remove(&mut self, id: EntryId) -> PendingUnit {
+        let unit = self.units.remove(&id).expect("a pending unit waits");
+        self.expiries.remove(&(unit.terms.expires_at, id));
+        if let Some(since) = not_before(&unit) {
+            self.due.remove(&(since, id));
+        }
+        unit
+    }
+
+    pub(crate) fn get(&self, id: EntryId) -> Option<&PendingUnit> {
+        self.units.get(&id)
+    }
+
+    pub(crate) fn progress_mut(&mut self, id: EntryId) -> &mut Progress {
+        let unit = self.units.get_mut(&id).expect("a pending unit waits");
+        unit.progress.as_mut().expect("decided: its own conditions")
+    }
+
+    pub(crate) fn hold(&mut self, id: EntryId, held: bool) {
+        self.units.get_mut(&id).expect("a pending unit waits").held = held;
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (EntryId, &PendingUnit)> {
+        self.units.iter().map(|(&id, unit)| (id, unit))
+    }
+
+    /// The first whose end has come.
+    pub(crate) fn expired(&self, now: Timestamp) -> Option<EntryId> {
+        let (&(expires_at, id), ()) = self.expiries.first()?;
+        (expires_at <= now).then_some(id)
+    }
+
+    /// Those whose instant has come, each once.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<EntryId> {
+        let mut due = Vec::new();
+        while let Some((&(since, id), ())) =
+            self.due.first().filter(|((since, _), ())| *since <= now)
+        {
+            self.due.remove(&(since, id));
+            due.push(id);
+        }
+        due
+    }
+}
+
+fn not_before(unit: &PendingUnit) -> Option<Timestamp> {
+    let progress = unit.progress.as_ref()?;
+    progress.conditions().not_before
+}
+
+impl Freeze for Pending {
+    fn freeze(&mut self) {
+        let Self {
+            units,
+            expiries,
+            due,
+        } = self;
+        units.freeze();
+        expiries.freeze();
+        due.freeze();
+    }
+}
+
+/// Groups that form, and those that are one unit until they settle.
+#[derive(Clone, Default)]
+pub(crate) struct Groups {
+    /// What waits and names the group: ready or not.
+    named: Sorted<GroupKey, BTreeSet<EntryId>>,
+    /// In the order in which they became ready.
+    ready: Sorted<GroupKey, Vec<EntryId>>,
+    /// By the unit's name: its parts, the one that names it last.
+    parts: Sorted<EntryId, Vec<EntryId>>,
+    unit_of: Sorted<EntryId, EntryId>,
+}
+
+impl Groups {
+    pub(crate) fn name(&mut self, key: Option<GroupKey>, id: EntryId) {
+        if let Some(key) = key {
+            match self.named.get_mut(&key) {
+                Some(named) => _ = named.insert(id),
+                None => _ = self.named.insert(key, BTreeSet::from([id])),
+            }
+        }
+    }
+
+    pub(crate) fn add_ready(&mut self, key: GroupKey, id: EntryId) {
+        match self.ready.get_mut(&key) {
+            Some(ready) => ready.push(id),
+            None => _ = self.ready.insert(key, vec![id]),
+        }
+    }
+
+    /// One that no longer waits for its group.
+    pub(crate) fn forget(&mut self, key: Option<GroupKey>, id: EntryId) {
+        let Some(key) = key else { return };
+        if let Some(named) = self.named.get_mut(&key) {
+            named.remove(&id);
+            if named.is_empty() {
+                self.named.remove(&key);
+            }
+        }
+        if let Some(ready) = self.ready.get_mut(&key) {
+            ready.retain(|&other| other != id);
+            if ready.is_empty() {
+                self.ready.remove(&key);
+            }
+        }
+    }
+
+    pub(crate) fn ready(&self, key: &GroupKey) -> &[EntryId] {
+        self.ready.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// All that wait and name it.
+    pub(crate) fn named(&self, key: &GroupKey) -> Vec<EntryId> {
+        let named = self.named.get(key).into_iter().flatten();
+        named.copied().collect()
+    }
+
+    pub(crate) fn form(&mut self, unit: EntryId, parts: &[EntryId]) {
+        self.parts.insert(unit, parts.to_vec());
+        for &part in parts {
+            self.unit_of.insert(part, unit);
+        }
+    }
+
+    /// The group as a unit is no more.
+    pub(crate) fn dissolve(&mut self, unit: EntryId) {
+        for part in self.parts.remove(&unit).into_iter().flatten() {
+            self.unit_of.remove(&part);
+        }
+    }
+
+    pub(crate) fn has_formed(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// The parts of a formed group; `None` for any other unit.
+    pub(crate) fn parts(&self, unit: EntryId) -> Option<&[EntryId]> {
+        self.parts.get(&unit).map(Vec::as_slice)
+    }
+
+    /// The group's name, of a part.
+    pub(crate) fn unit_of(&self, part: EntryId) -> EntryId {
+        self.unit_of.get(&part).copied().unwrap_or(part)
+    }
+
+    pub(crate) fn formed(&self) -> impl Iterator<Item = (EntryId, &[EntryId])> {
+        self.parts
+            .iter()
+            .map(|(&unit, parts)| (unit, parts.as_slice()))
+    }
+
+    pub(crate) fn forming(&self) -> impl Iterator<Item = (&GroupKey, &[EntryId])> {
+        self.ready
+            .iter()
+            .map(|(key, ready)| (key, ready.as_slice()))
+    }
+}
+
+impl Freeze for Groups {
+    fn freeze(&mut self) {
+        let Self {
+            named,
+            ready,
+            parts,
+            unit_of,
+        } = self;
+        named.freeze();
+        ready.freeze();
+        parts.freeze();
+        unit_of.freeze();
+    }
+}
+
+/// Document hashes that instructions carry.
+#[derive(Clone, Default)]
+pub(crate) struct Documents {
+    taken: Sorted<Hash, EntryId>,
+    /// Of instructions that have not settled: theirs may become free again.
+    live: Sorted<EntryId, Hash>,
+}
+
+impl Documents {
+    pub(crate) fn is_taken(&self, document: Hash) -> bool {
+        self.taken.contains_key(&document)
+    }
+
+    pub(crate) fn take(&mut self, document: Hash, id: EntryId) {
+        self.taken.insert(document, id);
+        self.live.insert(id, document);
+    }
+
+    /// Its instruction was rejected or cancelled.
+    pub(crate) fn release(&mut self, id: EntryId) {
+        if let Some(document) = self.live.remove(&id) {
+            self.taken.remove(&document);
+        }
+    }
+
+    /// Its instruction has settled: nobody else may carry the document any more.
+    pub(crate) fn keep(&mut self, id: EntryId) {
+        self.live.remove(&id);
+    }
+
+    pub(crate) fn has_live(&self) -> bool {
+        !self.live.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Hash, EntryId, bool)> {
+        let live = |id: &EntryId| self.live.contains_key(id);
+        let taken = self.taken.iter();
+        taken.map(move |(&document, id)| (document, *id, live(id)))
+    }
+}
+
+impl Freeze for Documents {
+    fn freeze(&mut self) {
+        let Self { taken, live } = self;
+        taken.freeze();
+        live.freeze();
+    }
+}
+
+/// What a unit is made of: instructions and matched trades, each with a leaf of its own.
+pub(crate) enum Parts {
+    One([EntryId; 1]),
+    Many(Vec<EntryId>),
+}
+
+impl std::ops::Deref for Parts {
+    type Target = [EntryId];
+    fn deref(&self) -> &[EntryId] {
+        match self {
+            Self::One(part) => part,
+            Self::Many(parts) => parts,
+        }
+    }
+}
+
+/// Members of cycles that expire before their value date is over.
+#[derive(Clone, Default)]
+pub(crate) struct Expiries {
+    times: Sorted<EntryId, Timestamp>,
+    order: Sorted<(Timestamp, EntryId)>,
+}
+
+impl Expiries {
+    pub(crate) fn insert(&mut self, id: EntryId, at: Timestamp) {
+        self.times.insert(id, at);
+        self.order.insert((at, id), ());
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, id: EntryId) {
+        if self.times.is_empty() {
+            return;
+        }
+        if let Some(at) = self.times.remove(&id) {
+            self.order.remove(&(at, id));
+        }
+    }
+
+    /// Those whose time has come, the earliest first.
+    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = EntryId> {
+        let due = self
+            .order
+            .iter()
+            .take_while(move |((at, _), ())| *at <= now);
+        due.map(|(&(_, id), ())| id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (EntryId, Timestamp)> {
+        self.times.iter().map(|(&id, &at)| (id, at))
+    }
+}
+
+impl Freeze for Expiries {
+    fn freeze(&mut self) {
+        let Self { times, order } = self;
+        times.freeze();
+        order.freeze();
+    }
+}
