@@ -15,3 +15,4 @@ mod netting;
 mod oracle;
 mod pvp;
 mod support;
+mod wide;
