@@ -452,6 +452,8 @@ mod tests {
             queued_out: 20_000,
             queued_in: 5,
             instruction_limit: Some(1),
+            kept_high: 0,
+            kept_urgent: 0,
             cycles: vec![fund],
         });
         assert_eq!(wire.balance, "100.00");
