@@ -12,4 +12,5 @@ mod naive;
 mod netting;
 mod oracle;
 mod pvp;
+mod suggestions;
 mod support;

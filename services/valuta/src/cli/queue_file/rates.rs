@@ -3,7 +3,7 @@
 use super::build::Builder;
 use super::form::Style;
 use super::words::{UNKNOWN_ASSET, code, minor_units};
-use super::{Account, Fault, Goal, Order, Participant};
+use super::{Fault, Goal, Order, Participant};
 use fx::{
     AssetCode, Pair, Price, Rate, RateBookError, RateQuote, ValuationRate, known_minor_units,
     valuation_rate,
