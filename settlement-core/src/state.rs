@@ -26,6 +26,7 @@ mod decide_cycle;
 mod decide_instruction;
 mod decide_movement;
 mod decide_quote;
+mod decide_quote_request;
 mod decide_scheme;
 mod digest;
 mod frozen;
@@ -40,6 +41,7 @@ mod queues;
 mod quotes;
 mod rates;
 mod requests;
+mod rounding_ledger;
 #[cfg(test)]
 mod tests;
 mod unmatched;
@@ -112,7 +114,7 @@ pub struct State {
     entry_cut_offs: EntryCutOffs,
     directory: Directory,
     /// By account id.
-    accounts: Chunks<Account>,
+    accounts: Chunks<Account, 64>,
     /// By asset id.
     mirrors: Chunks<Mirror>,
     limits: Limits,

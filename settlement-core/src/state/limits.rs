@@ -2,6 +2,7 @@
 
 use crate::chunks::Chunks;
 use crate::ids::{AccountId, Date, ParticipantId};
+use crate::instruction::Priority;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::table::Table;
@@ -14,6 +15,8 @@ pub(crate) struct Limits {
     instruction: Chunks<Option<i64>>,
     /// The most that an account may have paid a counterparty, net, on one value date.
     bilateral: Sorted<(AccountId, ParticipantId), i64>,
+    /// What is kept for a priority and above; none is 0.
+    reserved: Sorted<(AccountId, Priority), i64>,
 }
 
 impl Limits {
@@ -49,6 +52,43 @@ impl Limits {
         };
     }
 
+    pub(crate) fn set_reservation(&mut self, account: AccountId, priority: Priority, amount: i64) {
+        match amount {
+            0 => self.reserved.remove(&(account, priority)),
+            amount => self.reserved.insert((account, priority), amount),
+        };
+    }
+
+    pub(crate) fn reservation(&self, account: AccountId, priority: Priority) -> i64 {
+        self.reserved
+            .get(&(account, priority))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    #[inline]
+    pub(crate) fn has_reservations(&self) -> bool {
+        !self.reserved.is_empty()
+    }
+
+    /// What gross instructions of a priority must leave on an account: all that is kept for those above.
+    #[inline]
+    pub(crate) fn floor(&self, account: AccountId, priority: Priority) -> i64 {
+        if self.reserved.is_empty() {
+            return 0;
+        }
+        let kept = self.reserved.iter_from(|key| key.0 < account);
+        let above = kept.take_while(|(key, _)| **key < (account, priority));
+        above
+            .map(|(_, &amount)| amount)
+            .fold(0, i64::saturating_add)
+    }
+
+    /// Reservations, by account, then priority.
+    pub(crate) fn reservations(&self) -> impl Iterator<Item = ((AccountId, Priority), i64)> {
+        self.reserved.iter().map(|(&key, &amount)| (key, amount))
+    }
+
     /// Limits per instruction, by account.
     pub(crate) fn instructions(&self) -> impl Iterator<Item = (AccountId, i64)> {
         let numbered = (0..).zip(self.instruction.iter());
@@ -66,9 +106,11 @@ impl Freeze for Limits {
         let Self {
             instruction,
             bilateral,
+            reserved,
         } = self;
         instruction.freeze();
         bilateral.freeze();
+        reserved.freeze();
     }
 }
 
@@ -82,7 +124,7 @@ pub(crate) struct Usage {
 #[derive(Clone, Default)]
 struct Paid {
     cells: Table,
-    sums: Chunks<i128>,
+    sums: Chunks<i128, 64>,
 }
 
 fn cell(account: AccountId, counterparty: ParticipantId) -> u64 {

@@ -5,8 +5,10 @@
 
 mod bypass;
 mod certificate;
+mod corruption;
 mod explain;
 mod gridlock;
+mod metamorphic;
 mod mixes;
 mod naive;
 mod netting;
@@ -14,3 +16,4 @@ mod oracle;
 mod pvp;
 mod suggestions;
 mod support;
+mod wide;
