@@ -303,7 +303,9 @@ fn questions(engine: &mut Engine, timed: &mut impl FnMut(&mut Engine) -> u64) {
             took
         })
     };
-    let beside: Vec<u64> = (0..VIEWS * BATCHES_BETWEEN).map(|_| timed(engine)).collect();
+    let beside: Vec<u64> = (0..VIEWS * BATCHES_BETWEEN)
+        .map(|_| timed(engine))
+        .collect();
     stop.store(true, Relaxed);
     Times(asking.join().expect("asked")).line("what-if, one after the other");
     Times(beside).line("a batch beside them");

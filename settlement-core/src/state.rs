@@ -42,6 +42,7 @@ mod quotes;
 mod rates;
 mod requests;
 mod rounding_ledger;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod unmatched;
@@ -66,6 +67,7 @@ use cycles::{Cycle, Cycles};
 use fx::{AssetCode, Calendars};
 use identities::Identities;
 use limits::{Limits, Usage};
+use minicbor::{Decode, Encode};
 use pending::{Documents, Expiries, Groups, Pending};
 use queues::Queues;
 use quotes::Quotes;
@@ -76,6 +78,7 @@ use unmatched::Unmatched;
 
 pub use frozen::{Change, FrozenView, RunScope, WhatIfError};
 pub use lifecycle::RunRequest;
+pub use snapshot::{SNAPSHOT_VERSION, SnapshotError};
 
 /// A day in milliseconds.
 const DAY_MS: i64 = 86_400_000;
@@ -87,17 +90,21 @@ pub const CREATED_AGE_MS_MAX: i64 = 400 * DAY_MS;
 pub const VALUE_DATE_AHEAD_DAYS_MAX: i32 = 400;
 
 /// One account. Minor units.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Encode, Decode)]
 struct Account {
+    #[n(0)]
     free: i64,
     /// The sum of its funds in cycles.
+    #[n(1)]
     reserved: i64,
 }
 
 /// What came into, and went out of, the scheme in one asset. Minor units.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Encode, Decode)]
 struct Mirror {
+    #[cbor(n(0), with = "crate::record::wide")]
     total_in: i128,
+    #[cbor(n(1), with = "crate::record::wide")]
     total_out: i128,
 }
 
