@@ -62,7 +62,7 @@ use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
-use calendar::EntryCutOffs;
+use calendar::{EntryCutOffs, OpenToday};
 use cycles::{Cycle, Cycles};
 use fx::{AssetCode, Calendars};
 use identities::Identities;
@@ -119,6 +119,7 @@ pub struct State {
     calendars: Arc<Calendars>,
     /// Worked out from the two above; no part of the replicated state.
     entry_cut_offs: EntryCutOffs,
+    open_today: OpenToday,
     directory: Directory,
     /// By account id.
     accounts: Chunks<Account, 64>,
@@ -163,6 +164,7 @@ impl State {
             asset_cut_offs: Sorted::default(),
             calendars: Arc::new(Calendars::new()),
             entry_cut_offs: EntryCutOffs::default(),
+            open_today: OpenToday::default(),
             directory: Directory::default(),
             accounts: Chunks::default(),
             mirrors: Chunks::default(),
@@ -226,6 +228,7 @@ impl State {
             self.enact(sequence, now, event, events);
             return answer;
         }
+        self.prepare_today(now.date());
         self.prepare_cut_offs(batch, item, now);
         let event = self.decide_instruction(batch, item, now);
         self.enact(sequence, now, event, events);
@@ -442,6 +445,7 @@ impl Freeze for State {
             asset_cut_offs,
             calendars: _,
             entry_cut_offs: _,
+            open_today: _,
             directory,
             accounts,
             mirrors,
