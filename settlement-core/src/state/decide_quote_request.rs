@@ -155,7 +155,10 @@ impl State {
         match quote.used_by {
             None => now < quote.terms.accept_until,
             Some(by) => match self.identities.standing(by) {
-                Standing::Queued | Standing::Unmatched | Standing::Pending | Standing::Member(_) => true,
+                Standing::Queued
+                | Standing::Unmatched
+                | Standing::Pending
+                | Standing::Member(_) => true,
                 Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => false,
             },
         }

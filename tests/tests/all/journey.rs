@@ -4,6 +4,7 @@ mod calendar;
 mod cycles;
 mod pvp;
 mod reading;
+mod treasury;
 
 use crate::support::{
     A, B, C, CYCLE, D, HOUR_MS, Step, Town, failure, get, outcome, shown, submit,

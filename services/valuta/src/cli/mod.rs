@@ -14,8 +14,9 @@
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
 //! | `calendar`          | `calendar`, offline                                                   |
-//! | `rates`             | `rates`, `quote`; `rates_import` for the ECB's files                  |
-//! | `fx`                | `fx`, offline                                                         |
+//! | `rates`             | `rates`; with `rates_import` for the ECB's files                      |
+//! | `quotes`            | `quote`                                                               |
+//! | `fx`                | `fx`: `convert` and `split` offline, `rounding`                       |
 //! | `solve`, `net`      | `solve`, `net`, offline, from a `queue_file`                          |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
@@ -32,6 +33,7 @@ mod operate;
 mod payments;
 mod positions;
 mod queue_file;
+mod quotes;
 mod rates;
 mod rates_import;
 pub mod request_id;
@@ -115,10 +117,10 @@ pub enum Command {
     /// Rates of all sources, the best of them, and what holds for all
     #[command(subcommand)]
     Rates(rates::RatesCommand),
-    /// Locked quotes
+    /// Quotes: asked for, offered, locked; providers' limits
     #[command(subcommand)]
-    Quote(rates::QuoteCommand),
-    /// Convert and split amounts, exactly and offline
+    Quote(quotes::QuoteCommand),
+    /// Convert and split amounts, exactly and offline; what rounding gave
     #[command(subcommand)]
     Fx(fx::FxCommand),
     /// What a file's instructions settle together, the proof, and what would free the rest; offline
@@ -156,7 +158,10 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         }
         Command::Verify(args) => return verify::verify(&args, format),
         Command::Calendar(command) => return calendar::calendar(&command, format),
-        Command::Fx(command) => return fx::run(command, format),
+        Command::Fx(command) => match fx::run_offline(&command, format) {
+            Some(done) => return done,
+            None => Command::Fx(command),
+        },
         Command::Solve(args) => return solve::solve(&args, format),
         Command::Net(args) => return net::net(&args, format),
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
@@ -193,8 +198,8 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Verify(args) => verify::verify(&args, format),
         Command::Calendar(command) => calendar::calendar(&command, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
-        Command::Quote(command) => rates::quote(command, &connection, format).await,
-        Command::Fx(command) => fx::run(command, format),
+        Command::Quote(command) => quotes::quote(command, &connection, format).await,
+        Command::Fx(command) => fx::run(command, &connection, format).await,
         Command::Solve(args) => solve::solve(&args, format),
         Command::Net(args) => net::net(&args, format),
         Command::Participants => scheme::participants(&connection, format).await,

@@ -1,13 +1,12 @@
-//! `rates` and `quote`.
+//! `rates`.
 
 use super::rates_import;
 use super::request_id::RequestId;
-use super::text::{self, present};
+use super::text;
 use crate::client::{CliError, Connection};
 use crate::output::{Cell, Format, Section, print};
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
-use prost_types::Timestamp;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use valuta_proto::v1;
@@ -66,61 +65,6 @@ pub struct ImportArgs {
     pub all: bool,
     #[command(flatten)]
     pub request_id: RequestId,
-}
-
-/// What `quote` does.
-#[derive(Subcommand)]
-pub enum QuoteCommand {
-    /// Lock a rate for one taker, once, until a time (provider)
-    Lock(Box<LockArgs>),
-    /// Show a quote, for its provider and taker
-    Show {
-        /// The provider's BIC and its quote's id, as PROVIDER/ID
-        #[arg(value_parser = text::parse_quote)]
-        quote: (String, String),
-    },
-}
-
-/// What `quote lock` takes.
-#[derive(Args)]
-pub struct LockArgs {
-    /// Unique per provider
-    quote_id: String,
-    /// The taker's BIC
-    #[arg(long)]
-    taker: String,
-    /// What the taker sells
-    #[arg(long)]
-    source_asset: String,
-    /// What the taker buys
-    #[arg(long)]
-    target_asset: String,
-    /// Which amount is given: source or target
-    #[arg(long, value_parser = text::parse_fixed_side, default_value = "source")]
-    fixed_side: i32,
-    /// Of the fixed side, in major units
-    #[arg(long)]
-    amount: String,
-    /// Such as EUR/USD, in either order of the two assets
-    #[arg(long)]
-    pair: String,
-    /// Decimal text
-    #[arg(long)]
-    rate: String,
-    /// half_even, half_up or down
-    #[arg(long, value_parser = text::parse_rounding, default_value = "half_even")]
-    rounding: i32,
-    /// YYYY-MM-DD
-    #[arg(long)]
-    value_date: String,
-    /// RFC 3339; the quote may be used before it
-    #[arg(long, value_parser = text::time_argument)]
-    accept_until: Timestamp,
-    /// RFC 3339
-    #[arg(long, value_parser = text::time_argument)]
-    settle_by: Timestamp,
-    #[command(flatten)]
-    request_id: RequestId,
 }
 
 #[derive(Deserialize)]
@@ -281,85 +225,6 @@ fn parse(content: &[u8]) -> Result<Vec<v1::Rate>, String> {
         });
     }
     Ok(rates)
-}
-
-/// Runs `quote`.
-pub async fn quote(
-    command: QuoteCommand,
-    connection: &Connection,
-    format: Format,
-) -> Result<(), CliError> {
-    let mut fx = connection.fx();
-    let quote = match command {
-        QuoteCommand::Show {
-            quote: (provider, quote_id),
-        } => {
-            let request = v1::GetQuoteRequest {
-                provider,
-                quote_id,
-                min_sequence: 0,
-            };
-            fx.get_quote(request).await?.into_inner().quote
-        }
-        QuoteCommand::Lock(args) => fx.lock_quote(lock_request(*args)).await?.into_inner().quote,
-    };
-    show(&present(quote, "quote")?, format);
-    Ok(())
-}
-
-fn lock_request(args: LockArgs) -> v1::LockQuoteRequest {
-    let mut request = v1::LockQuoteRequest {
-        request_id: String::new(),
-        created: None,
-        quote_id: args.quote_id,
-        taker: args.taker,
-        source_asset: args.source_asset,
-        target_asset: args.target_asset,
-        fixed_side: args.fixed_side,
-        amount: args.amount,
-        pair: args.pair,
-        rate: args.rate,
-        rounding: args.rounding,
-        value_date: args.value_date,
-        accept_until: Some(args.accept_until),
-        settle_by: Some(args.settle_by),
-    };
-    request.request_id = args.request_id.or_derived(&request);
-    request
-}
-
-fn show(quote: &v1::Quote, format: Format) {
-    let residual = match quote.residual_denominator.as_str() {
-        "" => String::new(),
-        denominator => format!("{}/{denominator}", quote.residual_numerator),
-    };
-    let fields = vec![
-        (
-            "quote",
-            Cell::text(format!("{}/{}", quote.provider, quote.quote_id)),
-        ),
-        ("state", Cell::text(text::quote_state(quote.state))),
-        ("taker", Cell::text(&quote.taker)),
-        ("source_asset", Cell::text(&quote.source_asset)),
-        ("source_amount", Cell::amount(&quote.source_amount)),
-        ("target_asset", Cell::text(&quote.target_asset)),
-        ("target_amount", Cell::amount(&quote.target_amount)),
-        ("pair", Cell::text(&quote.pair)),
-        ("rate", Cell::amount(&quote.rate)),
-        ("fixed_side", Cell::text(text::fixed_side(quote.fixed_side))),
-        ("rounding", Cell::text(text::rounding(quote.rounding))),
-        ("residual", Cell::text(residual)),
-        ("value_date", Cell::text(&quote.value_date)),
-        (
-            "accept_until",
-            Cell::text(text::time(quote.accept_until.as_ref())),
-        ),
-        (
-            "settle_by",
-            Cell::text(text::time(quote.settle_by.as_ref())),
-        ),
-    ];
-    print(format, &[Section::record("quote", fields)]);
 }
 
 #[cfg(test)]

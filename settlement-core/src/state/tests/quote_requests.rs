@@ -119,7 +119,7 @@ fn refuses_requests_and_answers_that_cannot_be() {
         (with(&|it| it.amount = 0), "amount: is not above zero"),
         (
             with(&|it| it.value_date.0 += 1),
-            "value_date: is no business day",
+            "value_date: is no business day of JPY (weekend)",
         ),
         (
             with(&|it| it.offers_until = MORNING),
