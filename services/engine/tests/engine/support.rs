@@ -239,7 +239,8 @@ impl Running {
     pub fn with(journal: impl Journal + 'static, clock: Box<dyn Clock>, rehearsal: bool) -> Self {
         let (state, replayed) = replayed(&journal, rehearsal);
         let journal: Box<dyn Journal> = Box::new(journal);
-        let (engine, handle) = Engine::start(journal, state, replayed, clock, rehearsal).unwrap();
+        let (engine, handle) =
+            Engine::start(journal, state, replayed, clock, rehearsal, None).unwrap();
         Self { engine, handle }
     }
 
