@@ -346,6 +346,11 @@ impl State {
         self.identities.len() as u64
     }
 
+    /// Whether its time comes from [`Action::SetTime`] alone.
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
     /// What a rehearsal's time was set to last.
     pub fn rehearsal_time(&self) -> Option<Timestamp> {
         self.rehearsal_time
