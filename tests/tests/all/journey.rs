@@ -2,6 +2,7 @@
 
 mod calendar;
 mod cycles;
+mod fx;
 mod pvp;
 mod reading;
 mod treasury;
