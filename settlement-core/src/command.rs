@@ -142,6 +142,10 @@ pub enum Action {
         #[cbor(n(1), with = "minicbor::bytes")]
         preimage: Vec<u8>,
     },
+    /// Keeps an amount of an account for gross instructions of a priority or above; the participant
+    /// itself, or the operator.
+    #[n(38)]
+    SetReservation(#[n(0)] Reservation),
     /// The instructing participant, of a gross instruction that waits in the queues.
     #[n(37)]
     SetPriority {
@@ -158,6 +162,12 @@ pub enum Action {
     /// Replaces what holds for all rates. Operator.
     #[n(20)]
     SetRateRules(#[n(0)] RateRules),
+    /// Participant, as taker.
+    #[n(21)]
+    RequestQuote(#[n(0)] QuoteRequest),
+    /// Sets or lifts a provider's limit. Operator.
+    #[n(22)]
+    SetQuoteLimit(#[n(0)] QuoteLimitLine),
 }
 
 /// Where in the journal something settled: the settling input, and the unit's place among what that
@@ -275,6 +285,23 @@ pub struct LimitLine {
     /// Minor units; `None` lifts the limit.
     #[n(3)]
     pub amount: Option<i64>,
+}
+
+/// An amount of an account that only gross instructions of at least a priority may use. It is a floor,
+/// not a purse: using it does not lower it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct Reservation {
+    #[n(0)]
+    pub participant: Bic,
+    #[n(1)]
+    pub asset: AssetCode,
+    /// High or urgent.
+    #[n(2)]
+    pub priority: Priority,
+    /// Minor units; 0 lifts it.
+    #[n(3)]
+    pub amount: i64,
 }
 
 /// Local times of a value date, in one zone. Minutes after midnight.
@@ -435,6 +462,52 @@ pub struct QuoteTerms {
     pub accept_until: Timestamp,
     #[n(11)]
     pub settle_by: Timestamp,
+    /// The taker's request that it answers.
+    #[n(12)]
+    pub quote_request: Option<ShortText>,
+}
+
+/// What a taker asks providers to quote.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct QuoteRequest {
+    /// Unique per taker.
+    #[n(0)]
+    pub id: ShortText,
+    #[n(1)]
+    pub source_asset: AssetCode,
+    #[n(2)]
+    pub target_asset: AssetCode,
+    #[n(3)]
+    pub fixed_side: FixedSide,
+    /// Minor units of the fixed side.
+    #[n(4)]
+    pub amount: i64,
+    #[n(5)]
+    pub value_date: Date,
+    /// Offers are taken before it, in record time.
+    #[n(6)]
+    pub offers_until: Timestamp,
+    /// Who is asked, at most [`PROVIDERS_MAX`]; empty: every participant.
+    #[n(7)]
+    pub providers: Vec<Bic>,
+}
+
+/// Of a quote request.
+pub const PROVIDERS_MAX: usize = 64;
+
+/// What a provider's open quotes, and accepted ones that have not settled, may reserve together of its
+/// account in the asset that it pays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct QuoteLimitLine {
+    #[n(0)]
+    pub provider: Bic,
+    #[n(1)]
+    pub asset: AssetCode,
+    /// Minor units; `None` lifts the limit.
+    #[n(2)]
+    pub amount: Option<i64>,
 }
 
 /// What moves between a participant's account and its agent's mirror, or its own cycle fund.

@@ -2,7 +2,8 @@
 
 use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, Caller, CutOffPurpose, CutOffs, LimitLine,
-    MovementKind, ParticipantState, Position, QuoteTerms, RateLine, RateRules, Token,
+    MovementKind, ParticipantState, Position, QuoteLimitLine, QuoteRequest, QuoteTerms, RateLine,
+    RateRules, Reservation, Token,
 };
 use crate::conditions::Conditions;
 use crate::ids::{
@@ -492,6 +493,8 @@ pub enum Event {
     LimitSet(#[n(0)] LimitLine),
     #[n(35)]
     CutOffsSet(#[n(0)] CutOffs),
+    #[n(80)]
+    ReservationSet(#[n(0)] Reservation),
     #[n(36)]
     TokenSet(#[n(0)] Token),
     #[n(37)]
@@ -516,6 +519,15 @@ pub enum Event {
     ProviderRatesSet(#[n(0)] Vec<RateLine>),
     #[n(43)]
     RateRulesSet(#[n(0)] RateRules),
+    #[n(44)]
+    QuoteRequested {
+        #[n(0)]
+        taker: ParticipantId,
+        #[n(1)]
+        request: QuoteRequest,
+    },
+    #[n(45)]
+    QuoteLimitSet(#[n(0)] QuoteLimitLine),
     /// With both amounts, and what rounding gave or took: `source x rate = target + residual`.
     #[n(41)]
     QuoteLocked {

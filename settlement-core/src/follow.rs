@@ -267,6 +267,7 @@ impl Follower {
             | Event::SchemeNamed { .. }
             | Event::LimitSet(_)
             | Event::CutOffsSet(_)
+            | Event::ReservationSet(_)
             | Event::TokenSet(_)
             | Event::TokenRevoked { .. }
             | Event::TimeSet(_)
@@ -275,6 +276,8 @@ impl Follower {
             | Event::RatesSet(_)
             | Event::ProviderRatesSet(_)
             | Event::RateRulesSet(_)
+            | Event::QuoteRequested { .. }
+            | Event::QuoteLimitSet(_)
             | Event::QuoteLocked { .. }
             | Event::Requested { .. }
             | Event::Acknowledged { .. } => {}

@@ -11,9 +11,15 @@
 //! arrays. Bilateral nets do too while all pairs fit in [`DENSE_CELLS_MAX`]; beyond it they go into a
 //! tree, slower but no larger than the pairs that trade.
 
+mod compression;
 mod efficiency;
+mod liquidity;
+mod swap;
 
+pub use compression::{Circle, Compression, Obligation, compress};
 pub use efficiency::{Fraction, RATE_SCALE, Valuation};
+pub use liquidity::{Curve, Point, curves};
+pub use swap::{Swap, swaps};
 
 use std::collections::BTreeMap;
 

@@ -26,6 +26,7 @@ mod decide_cycle;
 mod decide_instruction;
 mod decide_movement;
 mod decide_quote;
+mod decide_quote_request;
 mod decide_scheme;
 mod digest;
 mod frozen;
@@ -40,6 +41,7 @@ mod queues;
 mod quotes;
 mod rates;
 mod requests;
+mod rounding_ledger;
 mod snapshot;
 #[cfg(test)]
 mod tests;

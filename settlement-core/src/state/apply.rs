@@ -128,6 +128,14 @@ impl State {
                 self.set_directory(event);
             }
             Event::LimitSet(line) => self.set_limit(line),
+            Event::ReservationSet(line) => {
+                let account = self.line_account(line.participant, line.asset);
+                let account = account.expect("decided: the account is there");
+                self.limits
+                    .set_reservation(account, line.priority, line.amount);
+                // What was kept may be free now.
+                self.queues.touch(account);
+            }
             Event::CutOffsSet(cut_offs) => self.cut_offs = Some(cut_offs.clone()),
             Event::AssetCutOffSet(line) => self.set_asset_cut_off(line),
             Event::AssetDaySet(line) => {
@@ -147,9 +155,22 @@ impl State {
             Event::RatesSet(lines) => Arc::make_mut(&mut self.rates).set_all(lines),
             Event::ProviderRatesSet(lines) => Arc::make_mut(&mut self.rates).set(lines),
             Event::RateRulesSet(rules) => Arc::make_mut(&mut self.rates).set_rules(rules),
-            Event::QuoteLocked { provider, .. } => {
-                let quote = locked_quote(event).expect("the event is a quote's");
-                self.quotes.insert(*provider, quote);
+            Event::QuoteLocked {
+                provider, terms, ..
+            } => {
+                let quote = locked_quote(sequence, event).expect("the event is a quote's");
+                self.forget_reservations(*provider, terms.target_asset, now);
+                let taker = self.directory.participant_id(terms.taker);
+                let taker = taker.expect("decided: the taker is there");
+                self.quotes.insert(*provider, taker, quote);
+            }
+            Event::QuoteRequested { taker, request } => {
+                self.quotes.take_request(*taker, request.clone());
+            }
+            Event::QuoteLimitSet(line) => {
+                let provider = self.directory.participant_id(line.provider);
+                let provider = provider.expect("decided: the provider is there");
+                self.quotes.set_limit(provider, line.asset, line.amount);
             }
             Event::Requested {
                 caller,
@@ -495,7 +516,7 @@ impl State {
     }
 }
 
-fn locked_quote(event: &Event) -> Option<Quote> {
+fn locked_quote(locked: Sequence, event: &Event) -> Option<Quote> {
     let Event::QuoteLocked {
         terms,
         source_amount,
@@ -512,6 +533,7 @@ fn locked_quote(event: &Event) -> Option<Quote> {
         source_amount: *source_amount,
         target_amount: *target_amount,
         residual: (*numerator, *denominator),
+        locked,
         used_by: None,
     })
 }

@@ -3,7 +3,7 @@
 use super::identities::{EntryId, Standing};
 use super::{CREATED_AGE_MS_MAX, CREATED_AHEAD_MS_MAX, State};
 use crate::command::{
-    AccountLine, Action, Caller, Command, ParticipantState, Position, Refusal, Token,
+    AccountLine, Action, Caller, Command, ParticipantState, Position, Refusal, Reservation, Token,
 };
 use crate::event::Event;
 use crate::ids::{Bic, Timestamp, Uetr};
@@ -76,6 +76,10 @@ impl State {
             Action::SetTime(time) => self.decide_time(*time, now),
             Action::SetRates(lines) => self.decide_rates(lines),
             Action::SetRateRules(rules) => self.decide_rate_rules(rules),
+            Action::RequestQuote(request) => {
+                self.decide_quote_request(command.caller, request, now)
+            }
+            Action::SetQuoteLimit(line) => self.decide_quote_limit(line),
             Action::LockQuote(terms) => self.decide_quote(command.caller, terms, now),
             Action::OpenCycle {
                 cycle,
@@ -93,6 +97,7 @@ impl State {
             Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind, now),
             Action::Approve(identity) => self.decide_approval(command.caller, identity),
             Action::ShowPreimage { identity, preimage } => self.decide_preimage(identity, preimage),
+            Action::SetReservation(line) => self.decide_reservation(command.caller, line),
             Action::SetPriority {
                 uetr,
                 kind,
@@ -249,6 +254,29 @@ impl State {
         })
     }
 
+    fn decide_reservation(
+        &self,
+        caller: Caller,
+        line: &Reservation,
+    ) -> Result<Vec<Event>, Refusal> {
+        if let Caller::Participant(bic) = caller
+            && bic != line.participant
+        {
+            return Err(not_permitted("only the account's participant keeps it"));
+        }
+        let account = self.line_account(line.participant, line.asset);
+        let account = account.ok_or_else(|| not_found("participant", "no such account"))?;
+        if line.priority == Priority::Normal {
+            return Err(invalid("priority", "is not high or urgent"));
+        }
+        if line.amount < 0 {
+            return Err(invalid("amount", "is below zero"));
+        }
+        let same = self.limits.reservation(account, line.priority) == line.amount;
+        let event = Event::ReservationSet(*line);
+        Ok((!same).then_some(event).into_iter().collect())
+    }
+
     fn decide_priority(
         &self,
         caller: Caller,
@@ -322,11 +350,13 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
         | Action::SetTime(_)
         | Action::SetRates(_)
         | Action::SetRateRules(_)
+        | Action::SetQuoteLimit(_)
         | Action::OpenCycle { .. }
         | Action::CloseCycle(_)
         | Action::NetCycle(_)
         | Action::SettleCycle(_) => (command.caller == Caller::Operator, "the operator"),
         Action::LockQuote(_)
+        | Action::RequestQuote(_)
         | Action::Cancel { .. }
         | Action::Approve(_)
         | Action::SetPriority { .. }
@@ -334,7 +364,7 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
             matches!(command.caller, Caller::Participant(_)),
             "a participant",
         ),
-        Action::ShowPreimage { .. } => (
+        Action::SetReservation(_) | Action::ShowPreimage { .. } => (
             matches!(command.caller, Caller::Participant(_) | Caller::Operator),
             "a participant or the operator",
         ),

@@ -63,6 +63,7 @@ impl State {
         feed.list(accounts.map(|entry| (entry.participant, entry.asset, entry.state)));
         feed.list(self.limits.instructions());
         feed.list(self.limits.bilaterals());
+        feed.list(self.limits.reservations());
         feed.list(self.tokens.values());
         feed.put(self.tokens_version);
     }
@@ -164,9 +165,11 @@ impl State {
                 quote.source_amount,
                 quote.target_amount,
                 residual,
-                used_by,
+                (quote.locked, used_by),
             )
         }));
+        feed.list(self.quotes.requests());
+        feed.list(self.quotes.limits());
         let (sets, last, accepted, rules) = self.rates.parts();
         feed.list(sets);
         feed.list(last);

@@ -16,6 +16,7 @@ use super::State;
 use super::identities::{EntryId, Standing};
 use super::queues::Place;
 use crate::ids::{CycleName, Sequence, Timestamp};
+use crate::instruction::Priority;
 use crate::run::{Explainer, Outcome, Problem, Reason, settle, smallest_pay_ins};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +102,7 @@ impl State {
     /// What a run of the scope would read now; `None` if there is no such cycle.
     fn run_inputs(&self, scope: RunScope) -> Option<RunInputs> {
         match scope {
-            RunScope::Gross => Some(self.gridlock()),
+            RunScope::Gross => Some(self.gridlock(Priority::Normal)),
             RunScope::Cycle(name) => {
                 let cycle = self.cycle(name)?;
                 let waiting = cycle.waiting();

@@ -9,28 +9,35 @@ use crate::certificate::Certificate;
 use crate::command::AccountState;
 use crate::event::{Batch, Entry, Event, OrderLeg};
 use crate::ids::{Sequence, Timestamp};
-use crate::instruction::Lane;
+use crate::instruction::{Lane, Priority};
 use crate::rejection::Rejection;
 use crate::run::{self, Problem};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
 impl State {
     /// Where a gross unit goes: it settles at once only if it overtakes nobody and can pay.
     #[inline]
     pub(super) fn gross_entry(&self, place: Place, legs: &[OrderLeg]) -> Entry {
-        if self.queues.is_behind(place, legs) || !self.can_pay(legs) {
+        if self.queues.is_behind(place, legs) || !self.can_pay(place.0, legs) {
             return Entry::Queued;
         }
         Entry::Settled
     }
 
-    /// Whether every account that the legs debit can pay from what is free: the legs act together.
+    /// Whether every account that the legs debit can pay from what is free and not kept for a higher
+    /// priority: the legs act together, and one that brings an account money takes nothing of it.
     #[inline]
-    fn can_pay(&self, legs: &[OrderLeg]) -> bool {
+    fn can_pay(&self, priority: Priority, legs: &[OrderLeg]) -> bool {
         if let [leg] = legs {
-            return self.free(leg.debtor) >= leg.amount;
+            let floor = self.limits.floor(leg.debtor, priority);
+            return i128::from(self.free(leg.debtor)) - i128::from(floor) >= i128::from(leg.amount);
         }
-        debited(legs).all(|account| i128::from(self.free(account)) + net_of(legs, account) >= 0)
+        debited(legs).all(|account| {
+            let net = net_of(legs, account);
+            let floor = i128::from(self.limits.floor(account, priority));
+            net >= 0 || i128::from(self.free(account)) + net >= floor
+        })
     }
 
     pub(super) fn is_blocked(&self, legs: &[OrderLeg]) -> bool {
@@ -56,13 +63,18 @@ impl State {
             !unit.held
                 && now < unit.expires_at
                 && !self.queues.is_behind(place, &unit.legs)
-                && self.can_pay(&unit.legs)
+                && self.can_pay(place.0, &unit.legs)
                 && !self.is_blocked(&unit.legs)
         })
     }
 
     /// Settles the largest set of queued units that keeps order, and answers its certificate's hash.
     /// A run that settles nothing leaves no trace.
+    ///
+    /// Where something is kept for higher priorities, an account's floor is that of the lowest priority
+    /// that waits on it; what is left then runs again without the lowest priority, and without the next.
+    /// So each run is sound and canonical, but a set that only all priorities together could settle,
+    /// each at a floor of its own, is not looked for. The hash of several runs is that of their hashes.
     pub(super) fn clear_gridlock(
         &mut self,
         sequence: Sequence,
@@ -72,7 +84,28 @@ impl State {
         if !self.queues.take_changed() || self.queues.is_empty() {
             return None;
         }
-        let RunInputs { problem, units } = self.gridlock();
+        let lowest = [Priority::Normal, Priority::High, Priority::Urgent];
+        let runs = if self.limits.has_reservations() { 3 } else { 1 };
+        let mut hashes = Vec::new();
+        for &lowest in &lowest[..runs] {
+            hashes.extend(self.clear_down_to(lowest, sequence, now, events));
+        }
+        match hashes[..] {
+            [] => None,
+            [hash] => Some(hash),
+            _ => Some(Sha256::digest(hashes.concat()).into()),
+        }
+    }
+
+    /// One run over the units of a priority or above.
+    fn clear_down_to(
+        &mut self,
+        lowest: Priority,
+        sequence: Sequence,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) -> Option<[u8; 32]> {
+        let RunInputs { problem, units } = self.gridlock(lowest);
         let outcome = run::settle(&problem);
         if outcome.settled.set_count() == 0 {
             return None;
@@ -85,13 +118,14 @@ impl State {
         Some(Certificate::new(&problem, outcome.removals).hash())
     }
 
-    /// Queued units with what is free. A unit on a blocked account stays out, and so does all behind it.
-    pub(super) fn gridlock(&self) -> RunInputs {
+    /// Queued units of a priority or above, with what is free. A unit on a blocked account stays out,
+    /// and so does all behind it.
+    pub(super) fn gridlock(&self, lowest: Priority) -> RunInputs {
         let balances: Vec<i64> = self.accounts.iter().map(|account| account.free).collect();
-        let floors = vec![0; balances.len()];
+        let floors = self.gridlock_floors(lowest);
         let mut problem = Problem::new(balances, floors).expect("as many floors as balances");
         let (mut units, mut stopped) = (Vec::new(), BTreeSet::new());
-        for (place, unit) in self.queues.iter().filter(|(_, unit)| !unit.held) {
+        for (place, unit) in self.runnable(lowest) {
             let behind = debited(&unit.legs).any(|account| stopped.contains(&account));
             if behind || self.is_blocked(&unit.legs) {
                 stopped.extend(debited(&unit.legs));
@@ -103,6 +137,25 @@ impl State {
             units.push(place);
         }
         RunInputs { problem, units }
+    }
+
+    fn runnable(&self, lowest: Priority) -> impl Iterator<Item = (Place, &Queued)> {
+        let units = self.queues.iter();
+        units.filter(move |(place, unit)| !unit.held && place.0 <= lowest)
+    }
+
+    /// By account: what the lowest of those that wait on it must leave.
+    fn gridlock_floors(&self, lowest: Priority) -> Vec<i64> {
+        let mut floors = vec![0; self.accounts.len()];
+        if self.limits.has_reservations() {
+            for (place, unit) in self.runnable(lowest) {
+                for account in debited(&unit.legs) {
+                    // Priorities only fall along the queue.
+                    floors[account.0 as usize] = self.limits.floor(account, place.0);
+                }
+            }
+        }
+        floors
     }
 
     /// Rejects queued units whose time has come: past their value date, or past what their quote allows.

@@ -3,6 +3,7 @@
 use crate::chunks::Chunks;
 use crate::event::i128Cbor;
 use crate::ids::{AccountId, Date, ParticipantId};
+use crate::instruction::Priority;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::table::Table;
@@ -18,6 +19,9 @@ pub(crate) struct Limits {
     /// The most that an account may have paid a counterparty, net, on one value date.
     #[n(1)]
     bilateral: Sorted<(AccountId, ParticipantId), i64>,
+    /// What is kept for a priority and above; none is 0.
+    #[n(2)]
+    reserved: Sorted<(AccountId, Priority), i64>,
 }
 
 impl Limits {
@@ -53,6 +57,43 @@ impl Limits {
         };
     }
 
+    pub(crate) fn set_reservation(&mut self, account: AccountId, priority: Priority, amount: i64) {
+        match amount {
+            0 => self.reserved.remove(&(account, priority)),
+            amount => self.reserved.insert((account, priority), amount),
+        };
+    }
+
+    pub(crate) fn reservation(&self, account: AccountId, priority: Priority) -> i64 {
+        self.reserved
+            .get(&(account, priority))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    #[inline]
+    pub(crate) fn has_reservations(&self) -> bool {
+        !self.reserved.is_empty()
+    }
+
+    /// What gross instructions of a priority must leave on an account: all that is kept for those above.
+    #[inline]
+    pub(crate) fn floor(&self, account: AccountId, priority: Priority) -> i64 {
+        if self.reserved.is_empty() {
+            return 0;
+        }
+        let kept = self.reserved.iter_from(|key| key.0 < account);
+        let above = kept.take_while(|(key, _)| **key < (account, priority));
+        above
+            .map(|(_, &amount)| amount)
+            .fold(0, i64::saturating_add)
+    }
+
+    /// Reservations, by account, then priority.
+    pub(crate) fn reservations(&self) -> impl Iterator<Item = ((AccountId, Priority), i64)> {
+        self.reserved.iter().map(|(&key, &amount)| (key, amount))
+    }
+
     /// Limits per instruction, by account.
     pub(crate) fn instructions(&self) -> impl Iterator<Item = (AccountId, i64)> {
         let numbered = (0..).zip(self.instruction.iter());
@@ -70,9 +111,11 @@ impl Freeze for Limits {
         let Self {
             instruction,
             bilateral,
+            reserved,
         } = self;
         instruction.freeze();
         bilateral.freeze();
+        reserved.freeze();
     }
 }
 

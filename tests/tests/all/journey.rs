@@ -1,8 +1,10 @@
 //! What users come for, over real gRPC: payments, cycles, trades, watches and proofs.
 
+mod calendar;
 mod cycles;
 mod pvp;
 mod reading;
+mod treasury;
 
 use crate::support::{
     A, B, C, CYCLE, D, HOUR_MS, Step, Town, failure, get, outcome, shown, submit,

@@ -33,6 +33,7 @@ async fn scheduled() -> (Town, v1::Cycle) {
         ask: rate.to_owned(),
         time: Some(timestamp(MORNING_MS)),
         source: "example".to_owned(),
+        ..Default::default()
     };
     let rates = v1::SetRatesRequest {
         request_id: town.request_id(),
@@ -327,7 +328,11 @@ async fn c_pays_late_and_all_is_paid_out() {
         .collect();
     assert_eq!(
         shown,
-        ["floor C JPY 8250000000", "order A USD ", "order B EUR "],
+        [
+            "floor C JPY 8250000000",
+            "order C JPY 8250000000",
+            "order C JPY 8250000000"
+        ],
         "T3, T4, T5"
     );
     let sides = |at: usize| {
