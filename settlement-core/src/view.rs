@@ -7,6 +7,7 @@ use crate::command::{
 use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
 use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
+use crate::risk::{Model, RiskLine};
 use fx::{AssetCode, BestRate, DecimalText, Pair};
 
 /// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
@@ -190,6 +191,7 @@ pub enum CycleState {
 pub struct CycleView {
     pub name: CycleName,
     pub state: CycleState,
+    pub model: Model,
     pub cut_off: Timestamp,
     pub pay_in_deadline: Timestamp,
     pub completion_deadline: Timestamp,
@@ -363,6 +365,8 @@ pub struct SchemeView {
     pub participants: Vec<ParticipantLine>,
     pub accounts: Vec<AccountLine>,
     pub limits: Vec<LimitLine>,
+    /// Those that are not the default.
+    pub risk: Vec<RiskLine>,
     pub cut_offs: Option<CutOffs>,
     pub asset_cut_offs: Vec<AssetCutOff>,
     pub days: Vec<AssetDay>,

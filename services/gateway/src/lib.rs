@@ -26,6 +26,7 @@ pub mod ports;
 mod rates;
 mod raw;
 mod rejection;
+mod risk;
 mod scheme;
 pub mod serve;
 mod settlement;

@@ -3,6 +3,7 @@
 use crate::convert;
 use crate::errors::{self, invalid};
 use crate::fields::{self, optional};
+use crate::risk;
 use fx::AssetCode;
 use fx::calendar::{CutoffError, DayChange, LocalCutoff};
 use settlement_core::command::{
@@ -32,9 +33,13 @@ pub(crate) fn from_wire(wire: &v1::Scheme, current: &SchemeView) -> Result<Schem
             errors::not_found("scheme.limits", format!("the scheme has no asset {code}"))
         })
     };
+    let base_asset = fields::asset("scheme.base_asset", &wire.base_asset)?;
     Ok(Scheme {
+        risk: list("scheme.risk", &wire.risk, |path, wire| {
+            risk::from_wire(path, wire, base_asset, decimals)
+        })?,
         name: fields::short_text("scheme.name", &wire.name)?,
-        base_asset: fields::asset("scheme.base_asset", &wire.base_asset)?,
+        base_asset,
         participants: list("scheme.participants", &wire.participants, participant)?,
         accounts: list("scheme.accounts", &wire.accounts, account)?,
         limits: list("scheme.limits", &wire.limits, |path, wire| {
@@ -256,6 +261,7 @@ pub(crate) fn to_wire(view: &SchemeView, caller: Caller) -> v1::Scheme {
             .map(asset_cut_off_to_wire)
             .collect(),
         days: view.days.iter().map(asset_day_to_wire).collect(),
+        risk: risk::to_wire(view, caller),
     }
 }
 

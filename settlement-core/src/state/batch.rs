@@ -130,6 +130,7 @@ impl GrossBatch {
                 .collect(),
             certificate_hash,
             seed,
+            bypassed: None,
         })
     }
 
