@@ -349,8 +349,35 @@ mod tests {
     use super::*;
     use crate::testing::{BANK_A, BANK_B, bic, empty_scheme};
 
+    fn rules() -> Vec<v1::RiskRule> {
+        use v1::risk_rule::Rule;
+        let rules = [
+            Rule::Model(v1::SettlementModel {
+                funding: v1::FundingModel::Continuous as i32,
+                order: v1::SettlementOrder::BypassedByValue as i32,
+            }),
+            Rule::Haircut(v1::Haircut {
+                asset: "JPY".into(),
+                haircut: "0.1000".into(),
+            }),
+            Rule::ShortLimit(v1::ShortLimit {
+                participant: BANK_A.into(),
+                asset: "JPY".into(),
+                amount: String::new(),
+            }),
+            Rule::Tests(v1::ParticipantTests {
+                participant: BANK_A.into(),
+                aggregate_short_limit: "60".into(),
+                account_value_test: true,
+            }),
+        ];
+        let rule = |rule| v1::RiskRule { rule: Some(rule) };
+        rules.into_iter().map(rule).collect()
+    }
+
     fn wire() -> v1::Scheme {
         v1::Scheme {
+            risk: rules(),
             name: "demo".into(),
             base_asset: "USD".into(),
             assets: vec![v1::Asset {

@@ -10,6 +10,7 @@ use settlement_core::view::{CycleState, CycleView, SchemeView, View};
 fn cycle_view(state: CycleState) -> CycleView {
     CycleView {
         name: CycleName::parse("2026-11-20/1").unwrap(),
+        model: Model::default(),
         state,
         cut_off: Timestamp(0),
         pay_in_deadline: Timestamp(0),
