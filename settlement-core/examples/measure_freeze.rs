@@ -205,7 +205,8 @@ impl Times {
         self.0.sort_unstable();
         let at = |per_cent: usize| self.0[(self.0.len() - 1) * per_cent / 100] / 1_000;
         println!(
-            "{what}: p50 {} us, p99 {} us, longest {} us, of {}",
+            "{what}: shortest {} us, p50 {} us, p99 {} us, longest {} us, of {}",
+            at(0),
             at(50),
             at(99),
             at(100),

@@ -6,21 +6,22 @@
 //! | leaves | `LEAF` values each                               | one leaf                      |
 //! | nodes  | [`NODE_LEAVES`] leaves each                      | one node's pointers           |
 //!
-//! A freeze costs one pointer per node, and one small allocation per leaf written since the last.
+//! A freeze costs one pointer per node, and one small allocation per node written since the last. A leaf
+//! asks at each write whether it is alone, an atomic operation: there are too many of them to say so
+//! for each at every freeze. The tail asks nothing.
 
 use crate::shared::{Freeze, Shared};
 use std::cmp::Ordering;
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
-/// Leaves under one node: a million accounts have 61 nodes.
+/// Leaves under one node: a million accounts have 244 nodes.
 const NODE_LEAVES: usize = 64;
-
-type Leaf<T> = Shared<Vec<T>>;
 
 /// A list of values, `LEAF` to a leaf.
 #[derive(Clone)]
 pub(crate) struct Chunks<T, const LEAF: usize = 256> {
-    nodes: Vec<Shared<Vec<Leaf<T>>>>,
+    nodes: Vec<Shared<Vec<Arc<[T]>>>>,
     /// How many values lie in full leaves.
     full: usize,
     tail: Vec<T>,
@@ -48,7 +49,7 @@ impl<T, const LEAF: usize> Chunks<T, LEAF> {
             Some(at) => self.tail.get(at),
             None => {
                 let (node, leaf, at) = Self::place(index);
-                Some(&self.nodes[node].get()[leaf].get()[at])
+                Some(&self.nodes[node].get()[leaf][at])
             }
         }
     }
@@ -59,7 +60,7 @@ impl<T, const LEAF: usize> Chunks<T, LEAF> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let leaves = self.nodes.iter().flat_map(|node| node.get());
-        leaves.flat_map(|leaf| leaf.get()).chain(&self.tail)
+        leaves.flat_map(|leaf| leaf.iter()).chain(&self.tail)
     }
 
     /// As for a slice that is sorted by this key.
@@ -100,7 +101,8 @@ impl<T: Clone, const LEAF: usize> Chunks<T, LEAF> {
     /// The tail becomes a leaf.
     #[cold]
     fn seal(&mut self) {
-        let tail = std::mem::replace(&mut self.tail, Vec::with_capacity(LEAF));
+        let leaf = Arc::from(&self.tail[..]);
+        self.tail.clear();
         self.full += LEAF;
         if self
             .nodes
@@ -111,7 +113,7 @@ impl<T: Clone, const LEAF: usize> Chunks<T, LEAF> {
                 .push(Shared::Own(Vec::with_capacity(NODE_LEAVES)));
         }
         let node = self.nodes.last_mut().expect("pushed above");
-        node.get_mut().push(Shared::frozen(tail));
+        node.get_mut().push(leaf);
     }
 
     /// Grows to this many values; never shrinks.
@@ -144,7 +146,7 @@ impl<T: Clone, const LEAF: usize> IndexMut<usize> for Chunks<T, LEAF> {
             Some(at) => &mut self.tail[at],
             None => {
                 let (node, leaf, at) = Self::place(index);
-                &mut self.nodes[node].get_mut()[leaf].get_mut()[at]
+                &mut Arc::make_mut(&mut self.nodes[node].get_mut()[leaf])[at]
             }
         }
     }
@@ -161,9 +163,7 @@ impl<T: Clone, const LEAF: usize> FromIterator<T> for Chunks<T, LEAF> {
 impl<T: Clone, const LEAF: usize> Freeze for Chunks<T, LEAF> {
     fn freeze(&mut self) {
         for node in &mut self.nodes {
-            node.freeze_after(|leaves| {
-                leaves.iter_mut().for_each(|leaf| leaf.freeze_after(|_| {}));
-            });
+            node.freeze_after(|_| {});
         }
     }
 }

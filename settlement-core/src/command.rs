@@ -166,6 +166,12 @@ pub enum Action {
     /// Replaces what holds for all rates. Operator.
     #[n(20)]
     SetRateRules(#[n(0)] RateRules),
+    /// Participant, as taker.
+    #[n(21)]
+    RequestQuote(#[n(0)] QuoteRequest),
+    /// Sets or lifts a provider's limit. Operator.
+    #[n(22)]
+    SetQuoteLimit(#[n(0)] QuoteLimitLine),
 }
 
 /// Where in the journal something settled: the settling input, and the unit's place among what that
@@ -462,6 +468,52 @@ pub struct QuoteTerms {
     pub accept_until: Timestamp,
     #[n(11)]
     pub settle_by: Timestamp,
+    /// The taker's request that it answers.
+    #[n(12)]
+    pub quote_request: Option<ShortText>,
+}
+
+/// What a taker asks providers to quote.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct QuoteRequest {
+    /// Unique per taker.
+    #[n(0)]
+    pub id: ShortText,
+    #[n(1)]
+    pub source_asset: AssetCode,
+    #[n(2)]
+    pub target_asset: AssetCode,
+    #[n(3)]
+    pub fixed_side: FixedSide,
+    /// Minor units of the fixed side.
+    #[n(4)]
+    pub amount: i64,
+    #[n(5)]
+    pub value_date: Date,
+    /// Offers are taken before it, in record time.
+    #[n(6)]
+    pub offers_until: Timestamp,
+    /// Who is asked, at most [`PROVIDERS_MAX`]; empty: every participant.
+    #[n(7)]
+    pub providers: Vec<Bic>,
+}
+
+/// Of a quote request.
+pub const PROVIDERS_MAX: usize = 64;
+
+/// What a provider's open quotes, and accepted ones that have not settled, may reserve together of its
+/// account in the asset that it pays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[allow(missing_docs)]
+pub struct QuoteLimitLine {
+    #[n(0)]
+    pub provider: Bic,
+    #[n(1)]
+    pub asset: AssetCode,
+    /// Minor units; `None` lifts the limit.
+    #[n(2)]
+    pub amount: Option<i64>,
 }
 
 /// What moves between a participant's account and its agent's mirror, or its own cycle fund.

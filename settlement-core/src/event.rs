@@ -2,7 +2,8 @@
 
 use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, Caller, CutOffPurpose, CutOffs, LimitLine,
-    MovementKind, ParticipantState, Position, QuoteTerms, RateLine, RateRules, Reservation, Token,
+    MovementKind, ParticipantState, Position, QuoteLimitLine, QuoteRequest, QuoteTerms, RateLine,
+    RateRules, Reservation, Token,
 };
 use crate::conditions::Conditions;
 use crate::ids::{
@@ -532,6 +533,15 @@ pub enum Event {
     ProviderRatesSet(#[n(0)] Vec<RateLine>),
     #[n(43)]
     RateRulesSet(#[n(0)] RateRules),
+    #[n(44)]
+    QuoteRequested {
+        #[n(0)]
+        taker: ParticipantId,
+        #[n(1)]
+        request: QuoteRequest,
+    },
+    #[n(45)]
+    QuoteLimitSet(#[n(0)] QuoteLimitLine),
     /// With both amounts, and what rounding gave or took: `source x rate = target + residual`.
     #[n(41)]
     QuoteLocked {

@@ -278,6 +278,8 @@ impl Follower {
             | Event::RatesSet(_)
             | Event::ProviderRatesSet(_)
             | Event::RateRulesSet(_)
+            | Event::QuoteRequested { .. }
+            | Event::QuoteLimitSet(_)
             | Event::QuoteLocked { .. }
             | Event::Requested { .. }
             | Event::Acknowledged { .. } => {}

@@ -42,7 +42,7 @@ mod spanning;
 mod value;
 
 pub use bitmap::{Bitmap, BitmapError};
-pub use bypass::{Bypass, Component, bypass};
+pub use bypass::{Bypass, Component, LeftOut, bypass, left_out};
 pub use explain::{Explainer, PAY_IN_MAX, Reason, smallest_pay_ins};
 pub use problem::{
     AssetValue, Cap, FLOOR_NONE, HAIRCUT_SCALE, Leg, Problem, ProblemError, RATE_SCALED_MAX, Span,

@@ -33,11 +33,6 @@ impl<T: Default> Default for Shared<T> {
 }
 
 impl<T> Shared<T> {
-    /// A part that is frozen from the start: it is rarely written to again.
-    pub(crate) fn frozen(value: T) -> Self {
-        Self::Frozen(Arc::new(value))
-    }
-
     #[inline]
     pub(crate) fn get(&self) -> &T {
         match self {

@@ -27,6 +27,7 @@ mod decide_cycle;
 mod decide_instruction;
 mod decide_movement;
 mod decide_quote;
+mod decide_quote_request;
 mod decide_scheme;
 mod digest;
 mod frozen;
@@ -42,6 +43,7 @@ mod quotes;
 mod rates;
 mod requests;
 mod risk;
+mod rounding_ledger;
 #[cfg(test)]
 mod tests;
 mod unmatched;
@@ -115,7 +117,7 @@ pub struct State {
     entry_cut_offs: EntryCutOffs,
     directory: Directory,
     /// By account id.
-    accounts: Chunks<Account>,
+    accounts: Chunks<Account, 64>,
     /// By asset id.
     mirrors: Chunks<Mirror>,
     limits: Limits,

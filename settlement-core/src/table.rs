@@ -58,11 +58,19 @@ impl Table {
     /// The number of a key.
     #[inline]
     pub(crate) fn get(&self, key: u64) -> Option<u32> {
-        if self.slots.is_empty() {
-            return None;
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = mix(key) as usize;
+        loop {
+            let slot = self.slots.get(at & mask)?;
+            let number = slot.number.load(Ordering::Relaxed);
+            if number >= self.used {
+                return None;
+            }
+            if slot.key.load(Ordering::Relaxed) == key {
+                return Some(number);
+            }
+            at = at.wrapping_add(1);
         }
-        let number = self.slots[self.slot(key)].number.load(Ordering::Relaxed);
-        (number < self.used).then_some(number)
     }
 
     /// Gives a key that has none the next number.
@@ -77,7 +85,7 @@ impl Table {
                 self.slots.len()
             });
         }
-        let slot = &self.slots[self.slot(key)];
+        let slot = self.free_slot(key);
         debug_assert!(
             slot.number.load(Ordering::Relaxed) == FREE,
             "the key is new"
@@ -89,19 +97,15 @@ impl Table {
         number
     }
 
-    /// Where the key is, or the first slot that is free to this table: there it would go.
+    /// The first slot of a key that is free to this table.
     #[inline]
-    fn slot(&self, key: u64) -> usize {
+    fn free_slot(&self, key: u64) -> &Slot {
         let mask = self.slots.len() - 1;
         let mut at = mix(key) as usize & mask;
-        loop {
-            let slot = &self.slots[at];
-            let later = slot.number.load(Ordering::Relaxed) >= self.used;
-            if later || slot.key.load(Ordering::Relaxed) == key {
-                return at;
-            }
+        while self.slots[at].number.load(Ordering::Relaxed) != FREE {
             at = (at + 1) & mask;
         }
+        &self.slots[at]
     }
 
     /// All keys with their numbers, in the order of keys.
@@ -135,7 +139,7 @@ impl Table {
             },
         );
         for (key, number) in old.pairs() {
-            let slot = &self.slots[self.slot(key)];
+            let slot = self.free_slot(key);
             slot.key.store(key, Ordering::Relaxed);
             slot.number.store(number, Ordering::Relaxed);
         }

@@ -2,13 +2,13 @@
 
 use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, CutOffPurpose, CutOffs, LimitLine,
-    ParticipantLine, Position, QuoteTerms, RateLine, RateRules, Token,
+    ParticipantLine, Position, QuoteRequest, QuoteTerms, RateLine, RateRules, Token,
 };
 use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
 use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
 use crate::risk::{Model, RiskLine};
-use fx::{AssetCode, BestRate, DecimalText, Pair};
+use fx::{AssetCode, BestRate, DecimalText, Fraction, Pair};
 
 /// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,8 +93,14 @@ pub enum Query {
     Cycles,
     /// By provider and its quote id. Answer: [`View::Quote`].
     Quote(Bic, ShortText),
-    /// Answer: [`View::Rates`].
-    Rates,
+    /// By taker and its request id. Answer: [`View::QuoteRequest`].
+    QuoteRequest(Bic, ShortText),
+    /// Those that take offers now; with a BIC, those that ask it. Answer: [`View::QuoteRequests`].
+    OpenQuoteRequests(Option<Bic>),
+    /// Of one provider, or of all. Answer: [`View::QuoteLimits`].
+    QuoteLimits(Option<Bic>),
+    /// Answer: [`View::RoundingLedger`].
+    RoundingLedger(RoundingQuestion),
     /// Rates with the best of each side. Answer: [`View::RateBook`].
     RateBook(RateQuestion),
     /// Answer: [`View::Scheme`].
@@ -119,8 +125,12 @@ pub enum View {
     Cycle(Option<Box<CycleView>>),
     Cycles(Vec<CycleView>),
     Quote(Option<Box<QuoteView>>),
-    Rates(Vec<RateLine>),
     RateBook(Box<RateBookView>),
+    /// `None`: no such request.
+    QuoteRequest(Option<Box<QuoteRequestView>>),
+    QuoteRequests(Vec<QuoteRequestView>),
+    QuoteLimits(Vec<QuoteLimitView>),
+    RoundingLedger(Vec<RoundingLine>),
     Scheme(Box<SchemeView>),
     ControlTotals(Vec<ControlTotal>),
     Statistics(Statistics),
@@ -313,6 +323,60 @@ pub struct QuoteView {
     pub target_amount: i64,
     pub residual: (i128, i128),
     pub state: QuoteState,
+    /// The instruction that consumed it, and where that stands now.
+    pub instruction: Option<InstructionAnswer>,
+}
+
+/// What a taker asked for, and what it was offered.
+#[derive(Clone, PartialEq, Debug)]
+#[allow(missing_docs)]
+pub struct QuoteRequestView {
+    pub taker: Bic,
+    pub request: QuoteRequest,
+    pub source: AssetView,
+    pub target: AssetView,
+    /// Whether it takes offers.
+    pub is_open: bool,
+    /// Open ones first, the best for the taker first; of equals the first that was locked.
+    pub offers: Vec<QuoteView>,
+}
+
+/// A provider's limit, and how much of it is reserved. Minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct QuoteLimitView {
+    pub provider: Bic,
+    pub asset: AssetView,
+    pub limit: i64,
+    /// By open quotes, and by accepted ones that have not settled.
+    pub reserved: i128,
+}
+
+/// What the rounding ledger is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RoundingQuestion {
+    /// Of one provider, or of all.
+    pub provider: Option<Bic>,
+    /// Of one value date, or of all.
+    pub date: Option<Date>,
+}
+
+/// What rounding gave a provider in one asset on one value date, over its quotes that settled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoundingLine {
+    /// Whose quotes.
+    pub provider: Bic,
+    /// In which each quote's computed amount is.
+    pub asset: AssetView,
+    /// The quotes' value date.
+    pub date: Date,
+    /// How many.
+    pub quotes: u64,
+    /// What rounding gave (above zero) or took, in units of the asset, exactly; `None` if the sum does not
+    /// fit [`fx::fraction::PART_BITS_MAX`]: then the parts say it.
+    pub gained: Option<Fraction>,
+    /// The same by denominator, as quotes at one rate have it: they sum to it exactly, whatever fits.
+    pub parts: Vec<Fraction>,
 }
 
 /// A quote's state.

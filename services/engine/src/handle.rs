@@ -5,16 +5,25 @@ use settlement_core::command::{Caller, Command, Refusal};
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::record::{self, Input};
+use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::{Semaphore, oneshot, watch};
+use std::time::Duration;
+use tokio::sync::{Mutex, Semaphore, oneshot, watch};
 use valuta_journal::{ReadError, RecordLookup};
 
 /// Instructions that may be on their way to an answer at once; more wait outside. It bounds the
 /// engine's memory, and is some tens of full steps.
 pub(crate) const IN_FLIGHT_INSTRUCTIONS_MAX: u32 = 262_144;
+
+/// A view that nothing newer has replaced is kept for this long for others who ask; it holds on to what
+/// was written since.
+const VIEW_KEPT: Duration = Duration::from_secs(2);
+
+/// The last view, while it is of use.
+pub(crate) type LastView = Arc<Mutex<Option<Arc<FrozenView>>>>;
 
 /// Tokens' SHA-256 and whom each stands for.
 pub(crate) type TokenTable = BTreeMap<[u8; 32], Caller>;
@@ -71,6 +80,7 @@ pub struct Handle {
     pub(crate) durable: watch::Receiver<Watermark>,
     pub(crate) durable_sequence: watch::Receiver<u64>,
     pub(crate) lookup: Arc<dyn RecordLookup>,
+    pub(crate) last_view: LastView,
     pub(crate) rehearsal: bool,
 }
 
@@ -106,6 +116,28 @@ impl Handle {
             .await
             .map_err(|_| EngineError::Stopped)?;
         self.ask(1, |reply| Request::Query { query, reply }).await
+    }
+
+    /// The state as it was at a durable sequence: at least `min_sequence`, and all that was durable when
+    /// this was asked. Those who ask at once share one, and what was worked out on it. Costs the engine
+    /// well under a millisecond. Waits without end for a sequence that never comes.
+    pub async fn frozen(&self, min_sequence: Sequence) -> Result<Arc<FrozenView>, EngineError> {
+        let mut durable = self.durable.clone();
+        let reached = durable
+            .wait_for(|mark| mark.sequence >= min_sequence.0)
+            .await
+            .map_err(|_| EngineError::Stopped)?
+            .sequence;
+        let mut last = self.last_view.lock().await;
+        if let Some(view) = last.as_ref().filter(|view| view.sequence().0 >= reached) {
+            return Ok(Arc::clone(view));
+        }
+        let view = self.ask(1, |reply| Request::Freeze { reply }).await?;
+        let before = last.replace(Arc::clone(&view));
+        // Letting go of a view may free much.
+        tokio::task::spawn_blocking(move || drop(before));
+        tokio::spawn(let_go(Arc::clone(&self.last_view), Arc::clone(&view)));
+        Ok(view)
     }
 
     /// An instruction's bytes from the journal, `None` if this sequence is no durable instruction.
@@ -159,6 +191,14 @@ impl Handle {
             .map_err(|_| EngineError::Stopped)?;
         answer.await.map_err(|_| EngineError::Stopped)
     }
+}
+
+/// After a while, unless a newer one has taken its place.
+async fn let_go(last: LastView, view: Arc<FrozenView>) {
+    tokio::time::sleep(VIEW_KEPT).await;
+    let mut last = last.lock().await;
+    let kept = last.take_if(|last| Arc::ptr_eq(last, &view));
+    tokio::task::spawn_blocking(move || drop((kept, view)));
 }
 
 fn read_content(

@@ -5,6 +5,7 @@ use settlement_core::command::Refusal;
 use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::record::{self, Input};
+use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, SubmitAnswer};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -16,6 +17,7 @@ pub(crate) const STEP_BYTES_SOFT_MAX: usize = 2 << 20;
 pub(crate) type SubmitReply = oneshot::Sender<Result<SubmitAnswer, EngineError>>;
 pub(crate) type CommandReply = oneshot::Sender<Result<Result<CommandAnswer, Refusal>, EngineError>>;
 pub(crate) type QueryReply = oneshot::Sender<Answered>;
+pub(crate) type FreezeReply = oneshot::Sender<Arc<FrozenView>>;
 
 /// An answer that may leave once the step is durable. A caller that has gone is not an error.
 pub(crate) enum Pending {
@@ -23,6 +25,8 @@ pub(crate) enum Pending {
     Command(CommandReply, Result<CommandAnswer, Refusal>),
     /// With the sequence and the time that the view is of.
     Query(QueryReply, Box<Answered>),
+    /// The state as it was then.
+    Frozen(FreezeReply, Arc<FrozenView>),
     /// Tokens as they are after this step.
     Tokens(Arc<TokenTable>),
 }

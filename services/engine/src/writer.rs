@@ -6,13 +6,13 @@ use crate::handle::{
     Answered, EngineError, Handle, IN_FLIGHT_INSTRUCTIONS_MAX, TokenTable, Watermark,
 };
 use crate::replay::Replayed;
-use crate::step::{CommandReply, Pending, QueryReply, Step, SubmitReply};
+use crate::step::{CommandReply, FreezeReply, Pending, QueryReply, Step, SubmitReply};
 use settlement_core::command::{Action, Command};
 use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::record::{Input, RunResult};
-use settlement_core::state::State;
+use settlement_core::state::{FrozenView, State};
 use settlement_core::view::{Query, SubmitAnswer};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -40,6 +40,9 @@ pub(crate) enum Request {
     Query {
         query: Query,
         reply: QueryReply,
+    },
+    Freeze {
+        reply: FreezeReply,
     },
 }
 
@@ -97,6 +100,7 @@ impl Engine {
             durable: durable_reader,
             durable_sequence: sequence_reader,
             lookup: journal.lookup(),
+            last_view: Arc::default(),
             rehearsal,
         };
         let writer = Writer {
@@ -254,6 +258,11 @@ impl Writer {
                     .push(Pending::Query(reply, Box::new(answered)));
                 Ok(())
             }
+            Request::Freeze { reply } => {
+                let view = Arc::new(self.freeze());
+                self.step.answers.push(Pending::Frozen(reply, view));
+                Ok(())
+            }
             request if !self.space => {
                 refuse(request, "the journal's disk is full");
                 Ok(())
@@ -266,6 +275,15 @@ impl Writer {
             }
             Request::Command { command, reply } => self.command(command, reply),
         }
+    }
+
+    /// The state with all that this step has taken so far: it may leave once that is durable.
+    fn freeze(&mut self) -> FrozenView {
+        let started = Instant::now();
+        let sequence = Sequence(self.step.next_sequence().0 - 1);
+        let view = FrozenView::new(self.state.freeze(), sequence, self.time.now());
+        metrics::histogram!("valuta_freeze_seconds").record(started.elapsed());
+        view
     }
 
     fn submit(&mut self, batch: &Submissions, now: Timestamp) -> SubmitAnswer {
@@ -352,16 +370,19 @@ impl Writer {
         if self.running.as_ref().is_some_and(|run| !run.is_finished()) || self.closing {
             return;
         }
-        let Some(request) = self.state.take_run_request(self.time.now()) else {
+        let now = self.time.now();
+        if self.state.run_due(now).is_none() {
             return;
-        };
-        let mailbox = self.mailbox.clone();
+        }
+        let (frozen, mailbox) = (self.state.freeze(), self.mailbox.clone());
         let run = std::thread::Builder::new()
             .name("run".to_owned())
             .spawn(move || {
-                let result = request.run(random_seed());
+                let request = frozen.take_run_request(now);
+                drop(frozen);
+                let result = request.map(|request| request.run(random_seed()));
                 // If the writer is gone, so is the run's purpose.
-                let _ = mailbox.send(Message::Ran(Box::new(result)));
+                let _ = result.map(|result| mailbox.send(Message::Ran(Box::new(result))));
             });
         match run {
             Ok(run) => self.running = Some(run),
@@ -447,6 +468,7 @@ impl Writer {
                 Pending::Submit(reply, answer) => drop(reply.send(Ok(answer))),
                 Pending::Command(reply, answer) => drop(reply.send(Ok(answer))),
                 Pending::Query(reply, answered) => drop(reply.send(*answered)),
+                Pending::Frozen(reply, view) => drop(reply.send(view)),
                 Pending::Tokens(tokens) => {
                     *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
                 }
@@ -478,7 +500,7 @@ fn refuse(request: Request, reason: &str) {
     match request {
         Request::Submit { reply, .. } => drop(reply.send(Err(error))),
         Request::Command { reply, .. } => drop(reply.send(Err(error))),
-        Request::Query { .. } => {} // its caller sees a closed channel: stopped
+        Request::Query { .. } | Request::Freeze { .. } => {} // its caller sees a closed channel: stopped
     }
 }
 

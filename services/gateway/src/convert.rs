@@ -1,16 +1,19 @@
 //! The core's views as wire messages: names, statuses, instants, and amounts in major units as text.
 
 use crate::rejection;
-use fx::{AssetCode, format_minor_units};
+use fx::{AssetCode, Fraction, format_minor_units};
 use settlement_core::command::{CutOffPurpose, FixedSide};
 use settlement_core::ids::{Bic, Sequence, Timestamp};
 use settlement_core::instruction::Kind;
 use settlement_core::view::{
     AssetTotals, AssetView, BilateralView, ClosingChange, ControlTotal, CycleState, CycleView,
-    ExplanationView, FundView, FundingRow, InstructionAnswer, PositionView, QuoteState, QuoteView,
-    RunTotals, Status, Waiting, WhatIfView,
+    ExplanationView, FundView, FundingRow, InstructionAnswer, PositionView, QuoteLimitView,
+    QuoteRequestView, QuoteState, QuoteView, RoundingLine, RunTotals, Status, Waiting, WhatIfView,
 };
 use valuta_proto::v1;
+
+/// Of an exact fraction's text for people.
+const TEXT_DIGITS: usize = 12;
 
 pub(crate) fn time(time: Timestamp) -> prost_types::Timestamp {
     let nanos = time.0.rem_euclid(1_000) * 1_000_000;
@@ -316,10 +319,7 @@ pub(crate) fn quote(quote: QuoteView) -> v1::Quote {
         pair: terms.pair.to_string(),
         rate: terms.rate.to_string(),
         rounding: rounding(terms.rounding) as i32,
-        fixed_side: match terms.fixed_side {
-            FixedSide::Source => v1::FixedSide::Source,
-            FixedSide::Target => v1::FixedSide::Target,
-        } as i32,
+        fixed_side: fixed_side(terms.fixed_side) as i32,
         residual_numerator: quote.residual.0.to_string(),
         residual_denominator: quote.residual.1.to_string(),
         value_date: terms.value_date.to_string(),
@@ -330,6 +330,70 @@ pub(crate) fn quote(quote: QuoteView) -> v1::Quote {
             QuoteState::Accepted => v1::QuoteState::Accepted,
             QuoteState::Expired => v1::QuoteState::Expired,
         } as i32,
+        quote_request_id: terms
+            .quote_request
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        instruction: quote.instruction.as_ref().map(instruction_status),
+    }
+}
+
+const fn fixed_side(side: FixedSide) -> v1::FixedSide {
+    match side {
+        FixedSide::Source => v1::FixedSide::Source,
+        FixedSide::Target => v1::FixedSide::Target,
+    }
+}
+
+pub(crate) fn quote_request(found: QuoteRequestView) -> v1::QuoteRequest {
+    let request = found.request;
+    let fixed = match request.fixed_side {
+        FixedSide::Source => found.source,
+        FixedSide::Target => found.target,
+    };
+    v1::QuoteRequest {
+        quote_request_id: request.id.to_string(),
+        taker: found.taker.to_string(),
+        source_asset: request.source_asset.to_string(),
+        target_asset: request.target_asset.to_string(),
+        fixed_side: fixed_side(request.fixed_side) as i32,
+        amount: amount(request.amount, fixed),
+        value_date: request.value_date.to_string(),
+        offers_until: Some(time(request.offers_until)),
+        providers: request.providers.iter().map(ToString::to_string).collect(),
+        is_open: found.is_open,
+        offers: found.offers.into_iter().map(quote).collect(),
+    }
+}
+
+pub(crate) fn quote_limit(limit: &QuoteLimitView) -> v1::QuoteLimit {
+    v1::QuoteLimit {
+        provider: limit.provider.to_string(),
+        asset: limit.asset.code.to_string(),
+        amount: amount(limit.limit, limit.asset),
+        reserved: amount(limit.reserved, limit.asset),
+    }
+}
+
+pub(crate) fn rounding_line(line: &RoundingLine) -> v1::RoundingLine {
+    let gained = line.gained.as_ref();
+    v1::RoundingLine {
+        provider: line.provider.to_string(),
+        value_date: line.date.to_string(),
+        asset: line.asset.code.to_string(),
+        quotes: line.quotes,
+        gained: gained.map(fraction),
+        gained_text: gained
+            .map(|gained| gained.to_text(TEXT_DIGITS))
+            .unwrap_or_default(),
+        parts: line.parts.iter().map(fraction).collect(),
+    }
+}
+
+fn fraction(fraction: &Fraction) -> v1::Fraction {
+    v1::Fraction {
+        numerator: fraction.numerator().to_string(),
+        denominator: fraction.denominator().to_string(),
     }
 }
 

@@ -23,6 +23,7 @@ mod ledger;
 mod paging;
 pub mod payment;
 pub mod ports;
+mod quotes;
 mod rates;
 mod raw;
 mod rejection;

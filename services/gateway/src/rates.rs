@@ -6,11 +6,11 @@ use crate::errors;
 use crate::fields;
 use crate::gateway::{Gateway, Write, view};
 use crate::ports::{Engine, Reads};
-use fx::Rounding;
-use settlement_core::command::{Action, Caller, FixedSide, QuoteTerms, RateLine};
-use settlement_core::ids::Bic;
-use settlement_core::instruction::ShortText;
-use settlement_core::view::{Query, QuoteView, SchemeView};
+use crate::quotes;
+use fx::{BestRate, DecimalText};
+use rust_decimal::Decimal;
+use settlement_core::command::{Action, RateLine, RateRules};
+use settlement_core::view::{BestRates, Query, RateQuestion};
 use tonic::{Request, Response, Status};
 use valuta_proto::v1;
 use valuta_proto::v1::fx_service_server::FxService;
@@ -19,6 +19,8 @@ type Answer<T> = Result<Response<T>, Status>;
 
 /// Of a rate's source.
 const SOURCE_CHARS_MAX: usize = 35;
+/// Of a rate's text for people.
+const RATE_DIGITS: usize = 12;
 
 #[tonic::async_trait]
 impl<E: Engine, R: Reads> FxService for Gateway<E, R> {
@@ -45,11 +47,142 @@ impl<E: Engine, R: Reads> FxService for Gateway<E, R> {
         request: Request<v1::GetRatesRequest>,
     ) -> Answer<v1::GetRatesResponse> {
         let (call, request) = self.open(request)?;
-        let answered = self.query(call, Query::Rates, request.min_sequence).await?;
+        let question = question(&request)?;
+        let query = Query::RateBook(question);
+        let answered = self.query(call, query, request.min_sequence).await?;
         let sequence = answered.sequence.0;
+        let book = view!(answered, RateBook)?;
         Ok(Response::new(v1::GetRatesResponse {
-            rates: view!(answered, Rates)?.iter().map(rate).collect(),
+            rates: book.lines.iter().map(rate).collect(),
             sequence,
+            best: book.best.iter().map(best_rates).collect(),
+            rules: Some(rate_rules(&book.rules)),
+        }))
+    }
+
+    async fn set_rate_rules(
+        &self,
+        request: Request<v1::SetRateRulesRequest>,
+    ) -> Answer<v1::SetRateRulesResponse> {
+        let (call, request) = self.open(request)?;
+        let rules = parse_rules(&request)?;
+        let content = v1::SetRateRulesRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let (id, created) = (&request.request_id, request.created);
+        let write = Write::new(id, created, "SetRateRules", &content);
+        let done = self
+            .command(call, write, Action::SetRateRules(rules))
+            .await?;
+        Ok(Response::new(v1::SetRateRulesResponse {
+            sequence: done.sequence.0,
+        }))
+    }
+
+    async fn request_quote(
+        &self,
+        request: Request<v1::RequestQuoteRequest>,
+    ) -> Answer<v1::RequestQuoteResponse> {
+        let (call, request) = self.open(request)?;
+        let taker = auth::participant(call.caller)?;
+        let (scheme, _) = self.scheme(call, 0).await?;
+        let asked = Self::quote_request(&scheme, &request)?;
+        let query = Query::QuoteRequest(taker, asked.id);
+        let content = v1::RequestQuoteRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let (id, created) = (&request.request_id, request.created);
+        let write = Write::new(id, created, "RequestQuote", &content);
+        let done = self
+            .command(call, write, Action::RequestQuote(asked))
+            .await?;
+        let found = self.query(call, query, done.sequence.0).await?;
+        let found = view!(found, QuoteRequest)?
+            .ok_or_else(|| errors::internal("a journaled quote request is not found"))?;
+        Ok(Response::new(v1::RequestQuoteResponse {
+            quote_request: Some(convert::quote_request(*found)),
+            sequence: done.sequence.0,
+        }))
+    }
+
+    async fn get_quote_request(
+        &self,
+        request: Request<v1::GetQuoteRequestRequest>,
+    ) -> Answer<v1::GetQuoteRequestResponse> {
+        let (call, request) = self.open(request)?;
+        let taker = fields::bic("taker", &request.taker)?;
+        let id = fields::short_text("quote_request_id", &request.quote_request_id)?;
+        let query = Query::QuoteRequest(taker, id);
+        let found = self.query(call, query, request.min_sequence).await?;
+        let found = quotes::readable_request(call.caller, view!(found, QuoteRequest)?, id)?;
+        Ok(Response::new(v1::GetQuoteRequestResponse {
+            quote_request: Some(convert::quote_request(found)),
+        }))
+    }
+
+    async fn list_quote_requests(
+        &self,
+        request: Request<v1::ListQuoteRequestsRequest>,
+    ) -> Answer<v1::ListQuoteRequestsResponse> {
+        let (call, request) = self.open(request)?;
+        let query = Query::OpenQuoteRequests(auth::reads_for(call.caller)?);
+        let found = self.query(call, query, request.min_sequence).await?;
+        let requests = view!(found, QuoteRequests)?.into_iter();
+        let requests = requests.map(|found| quotes::offers_for(call.caller, found));
+        Ok(Response::new(v1::ListQuoteRequestsResponse {
+            quote_requests: requests.map(convert::quote_request).collect(),
+        }))
+    }
+
+    async fn set_quote_limit(
+        &self,
+        request: Request<v1::SetQuoteLimitRequest>,
+    ) -> Answer<v1::SetQuoteLimitResponse> {
+        let (call, request) = self.open(request)?;
+        let (scheme, _) = self.scheme(call, 0).await?;
+        let line = Self::quote_limit(&scheme, &request)?;
+        let content = v1::SetQuoteLimitRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let (id, created) = (&request.request_id, request.created);
+        let write = Write::new(id, created, "SetQuoteLimit", &content);
+        let done = self
+            .command(call, write, Action::SetQuoteLimit(line))
+            .await?;
+        Ok(Response::new(v1::SetQuoteLimitResponse {
+            sequence: done.sequence.0,
+        }))
+    }
+
+    async fn list_quote_limits(
+        &self,
+        request: Request<v1::ListQuoteLimitsRequest>,
+    ) -> Answer<v1::ListQuoteLimitsResponse> {
+        let (call, request) = self.open(request)?;
+        let query = Query::QuoteLimits(auth::reads_for(call.caller)?);
+        let found = self.query(call, query, request.min_sequence).await?;
+        let limits = view!(found, QuoteLimits)?;
+        Ok(Response::new(v1::ListQuoteLimitsResponse {
+            limits: limits.iter().map(convert::quote_limit).collect(),
+        }))
+    }
+
+    async fn get_rounding_ledger(
+        &self,
+        request: Request<v1::GetRoundingLedgerRequest>,
+    ) -> Answer<v1::GetRoundingLedgerResponse> {
+        let (call, request) = self.open(request)?;
+        let query = Query::RoundingLedger(quotes::rounding_question(call.caller, &request)?);
+        let found = self.query(call, query, request.min_sequence).await?;
+        let lines = view!(found, RoundingLedger)?;
+        Ok(Response::new(v1::GetRoundingLedgerResponse {
+            lines: lines.iter().map(convert::rounding_line).collect(),
         }))
     }
 
@@ -89,30 +222,11 @@ impl<E: Engine, R: Reads> FxService for Gateway<E, R> {
         let quote_id = fields::short_text("quote_id", &request.quote_id)?;
         let query = Query::Quote(provider, quote_id);
         let quote = view!(self.query(call, query, request.min_sequence).await?, Quote)?;
-        let quote = readable(call.caller, provider, &quote_id, quote)?;
+        let quote = quotes::readable(call.caller, provider, &quote_id, quote)?;
         Ok(Response::new(v1::GetQuoteResponse {
             quote: Some(convert::quote(*quote)),
         }))
     }
-}
-
-/// A quote is its provider's and its taker's; to other participants it is not there.
-fn readable(
-    caller: Caller,
-    provider: Bic,
-    quote_id: &ShortText,
-    quote: Option<Box<QuoteView>>,
-) -> Result<Box<QuoteView>, Status> {
-    let reader = auth::reads_for(caller)?;
-    let unknown = || {
-        errors::not_found(
-            "quote_id",
-            format!("{provider} has no quote {quote_id} for you"),
-        )
-    };
-    quote
-        .filter(|quote| reader.is_none_or(|bic| bic == provider || bic == quote.terms.taker))
-        .ok_or_else(unknown)
 }
 
 fn rate_line((at, rate): (usize, &v1::Rate)) -> Result<RateLine, Status> {
@@ -123,55 +237,88 @@ fn rate_line((at, rate): (usize, &v1::Rate)) -> Result<RateLine, Status> {
         ask: fields::decimal(&field("ask"), &rate.ask)?,
         time: fields::time(&field("time"), rate.time)?,
         source: fields::text(&field("source"), &rate.source, SOURCE_CHARS_MAX)?,
+        size_max: optional_decimal(&field("size_max"), &rate.size_max)?,
     })
 }
 
-fn rate(line: &RateLine) -> v1::Rate {
+/// Empty is none.
+fn optional_decimal(field: &str, text: &str) -> Result<Option<Decimal>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    fields::decimal(field, text).map(Some)
+}
+
+fn question(request: &v1::GetRatesRequest) -> Result<RateQuestion, Status> {
+    let pair = match request.pair.as_str() {
+        "" => None,
+        text => Some(fields::pair("pair", text)?),
+    };
+    let form = || errors::invalid("size", "decimal text above zero, at most 18 digits");
+    let size = match request.size.as_str() {
+        "" => None,
+        text => Some(DecimalText::parse(text.as_bytes()).map_err(|_| form())?),
+    };
+    if size.is_some_and(|size| size.negative || size.mantissa == 0) {
+        return Err(form());
+    }
+    Ok(RateQuestion { pair, size })
+}
+
+fn parse_rules(request: &v1::SetRateRulesRequest) -> Result<RateRules, Status> {
+    let rules = request.rules.as_ref();
+    let rules = rules.ok_or_else(|| errors::missing("rules"))?;
+    let seconds = i64::try_from(rules.stale_after_seconds).ok();
+    let stale_after_ms = seconds
+        .and_then(|seconds| seconds.checked_mul(1_000))
+        .ok_or_else(|| errors::invalid("rules.stale_after_seconds", "a number of seconds"))?;
+    let source = &rules.valuation_source;
+    Ok(RateRules {
+        stale_after_ms: (stale_after_ms > 0).then_some(stale_after_ms),
+        deviation_max: optional_decimal("rules.deviation_max", &rules.deviation_max)?,
+        valuation_source: (!source.is_empty()).then(|| source.clone()),
+    })
+}
+
+fn rate_rules(rules: &RateRules) -> v1::RateRules {
+    let stale_after_ms = rules.stale_after_ms.unwrap_or_default();
+    let deviation = rules.deviation_max.map(|it| it.to_string());
+    v1::RateRules {
+        stale_after_seconds: u64::try_from(stale_after_ms / 1_000).unwrap_or_default(),
+        deviation_max: deviation.unwrap_or_default(),
+        valuation_source: rules.valuation_source.clone().unwrap_or_default(),
+    }
+}
+
+fn best_rates(best: &BestRates) -> v1::BestRates {
+    v1::BestRates {
+        pair: best.pair.to_string(),
+        bid: best.bid.as_ref().map(best_rate),
+        ask: best.ask.as_ref().map(best_rate),
+    }
+}
+
+fn best_rate(best: &BestRate) -> v1::BestRate {
+    v1::BestRate {
+        rate: best.rate.to_text(RATE_DIGITS),
+        numerator: best.rate.numerator().to_string(),
+        denominator: best.rate.denominator().to_string(),
+        chain: best.chain.iter().map(ToString::to_string).collect(),
+        sources: best.providers.clone(),
+    }
+}
+
+fn rate((line, is_stale): &(RateLine, bool)) -> v1::Rate {
     v1::Rate {
+        size_max: line
+            .size_max
+            .map(|size| size.to_string())
+            .unwrap_or_default(),
+        is_stale: *is_stale,
         pair: line.pair.to_string(),
         bid: line.bid.to_string(),
         ask: line.ask.to_string(),
         time: Some(convert::time(line.time)),
         source: line.source.clone(),
-    }
-}
-
-impl<E: Engine, R: Reads> Gateway<E, R> {
-    fn terms(scheme: &SchemeView, request: &v1::LockQuoteRequest) -> Result<QuoteTerms, Status> {
-        let source = fields::asset("source_asset", &request.source_asset)?;
-        let target = fields::asset("target_asset", &request.target_asset)?;
-        let (fixed_side, field, fixed) = match v1::FixedSide::try_from(request.fixed_side) {
-            Ok(v1::FixedSide::Source) => (FixedSide::Source, "source_asset", source),
-            Ok(v1::FixedSide::Target) => (FixedSide::Target, "target_asset", target),
-            Ok(v1::FixedSide::Unspecified) => return Err(errors::missing("fixed_side")),
-            Err(_) => return Err(fields::unknown("fixed_side")),
-        };
-        let decimals = Self::asset(scheme, field, fixed)?.decimals;
-        if source == target {
-            return Err(errors::invalid("target_asset", "not the source asset"));
-        }
-        Ok(QuoteTerms {
-            quote_id: fields::short_text("quote_id", &request.quote_id)?,
-            taker: fields::bic("taker", &request.taker)?,
-            source_asset: source,
-            target_asset: target,
-            fixed_side,
-            amount: fields::amount("amount", &request.amount, decimals)?,
-            pair: fields::pair("pair", &request.pair)?,
-            rate: fields::decimal("rate", &request.rate)?,
-            rounding: rounding(request.rounding)?,
-            value_date: fields::date("value_date", &request.value_date)?,
-            accept_until: fields::time("accept_until", request.accept_until)?,
-            settle_by: fields::time("settle_by", request.settle_by)?,
-        })
-    }
-}
-
-fn rounding(value: i32) -> Result<Rounding, Status> {
-    match v1::Rounding::try_from(value) {
-        Ok(v1::Rounding::Unspecified | v1::Rounding::HalfEven) => Ok(Rounding::HalfEven),
-        Ok(v1::Rounding::HalfUp) => Ok(Rounding::HalfUp),
-        Ok(v1::Rounding::Down) => Ok(Rounding::Down),
-        Err(_) => Err(fields::unknown("rounding")),
     }
 }

@@ -379,7 +379,7 @@ mod tests {
         v1::Scheme {
             risk: rules(),
             name: "demo".into(),
-            base_asset: "USD".into(),
+            base_asset: "JPY".into(),
             assets: vec![v1::Asset {
                 code: "JPY".into(),
                 decimals: 0,
@@ -436,12 +436,15 @@ mod tests {
             cut_offs: scheme.cut_offs,
             asset_cut_offs: scheme.asset_cut_offs,
             days: scheme.days,
+            risk: scheme.risk,
             ..empty_scheme()
         };
         assert_eq!(to_wire(&view, Caller::Operator), wire());
         assert_eq!(to_wire(&view, Caller::Participant(bic(BANK_A))), wire());
         let others = to_wire(&view, Caller::Participant(bic(BANK_B)));
         assert!(others.accounts.is_empty() && others.limits.is_empty());
+        // The scheme's own rules are everybody's.
+        assert_eq!(others.risk, rules()[..2]);
         let agents = to_wire(&view, Caller::Agent(bic("BOJPJPJT")));
         assert!(agents.accounts.len() == 1 && agents.limits.is_empty());
     }

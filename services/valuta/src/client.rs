@@ -78,6 +78,17 @@ impl CliError {
         }
     }
 
+    /// The same, saying of what.
+    #[must_use]
+    pub fn with_context(self, of: &str) -> Self {
+        match self {
+            Self::Usage(text) => Self::Usage(format!("{of}: {text}")),
+            Self::Refused(text) => Self::Refused(format!("{of}: {text}")),
+            Self::Unavailable(text) => Self::Unavailable(format!("{of}: {text}")),
+            Self::TooEarly(text) => Self::TooEarly(format!("{of}: {text}")),
+        }
+    }
+
     /// One line on stderr.
     pub fn report(&self) {
         note(&format!("error: {self}"));

@@ -19,7 +19,10 @@
 //! component that the budget does not finish keeps the best that was found, never less than phase 1.
 
 mod components;
+mod left_out;
 mod search;
+
+pub use left_out::{LeftOut, left_out};
 
 use fx::I256;
 

@@ -31,7 +31,8 @@ pub struct Reason {
     /// The first failing test of that key, in order of precedence.
     pub test: Test,
     /// What is missing, above zero: minor units of the account's asset or, for a test that spans
-    /// accounts, of the base asset, rounded up.
+    /// accounts, of the base asset, rounded up. [`i128::MAX`] stands for all that is more: only rates near
+    /// the largest lead there.
     pub missing: i128,
     /// The binding account: the one that the test reads or, where it spans accounts, that of the largest
     /// short in base value (the first of equal ones).
@@ -115,7 +116,8 @@ fn reasons<V: Value>(
     steps
 }
 
-fn reason<V: Value>(problem: &Problem, tests: &Spanning<'_, V>, key: u32) -> Reason {
+/// Why a key fails now.
+pub(super) fn reason<V: Value>(problem: &Problem, tests: &Spanning<'_, V>, key: u32) -> Reason {
     let test = tests.first_failing(key);
     let test = test.expect("a step starts with a key that fails");
     let missing = tests.missing(key, test);
@@ -131,7 +133,7 @@ fn reason<V: Value>(problem: &Problem, tests: &Spanning<'_, V>, key: u32) -> Rea
         cause: Cause::Test { key },
         key,
         test,
-        missing: i128::try_from(missing).expect("sums of amounts fit 128 bits"),
+        missing: i128::try_from(missing).unwrap_or(i128::MAX),
         account,
     }
 }

@@ -162,9 +162,22 @@ impl State {
             Event::RatesSet(lines) => Arc::make_mut(&mut self.rates).set_all(lines),
             Event::ProviderRatesSet(lines) => Arc::make_mut(&mut self.rates).set(lines),
             Event::RateRulesSet(rules) => Arc::make_mut(&mut self.rates).set_rules(rules),
-            Event::QuoteLocked { provider, .. } => {
-                let quote = locked_quote(event).expect("the event is a quote's");
-                self.quotes.insert(*provider, quote);
+            Event::QuoteLocked {
+                provider, terms, ..
+            } => {
+                let quote = locked_quote(sequence, event).expect("the event is a quote's");
+                self.forget_reservations(*provider, terms.target_asset, now);
+                let taker = self.directory.participant_id(terms.taker);
+                let taker = taker.expect("decided: the taker is there");
+                self.quotes.insert(*provider, taker, quote);
+            }
+            Event::QuoteRequested { taker, request } => {
+                self.quotes.take_request(*taker, request.clone());
+            }
+            Event::QuoteLimitSet(line) => {
+                let provider = self.directory.participant_id(line.provider);
+                let provider = provider.expect("decided: the provider is there");
+                self.quotes.set_limit(provider, line.asset, line.amount);
             }
             Event::Requested {
                 caller,
@@ -510,7 +523,7 @@ impl State {
     }
 }
 
-fn locked_quote(event: &Event) -> Option<Quote> {
+fn locked_quote(locked: Sequence, event: &Event) -> Option<Quote> {
     let Event::QuoteLocked {
         terms,
         source_amount,
@@ -527,6 +540,7 @@ fn locked_quote(event: &Event) -> Option<Quote> {
         source_amount: *source_amount,
         target_amount: *target_amount,
         residual: (*numerator, *denominator),
+        locked,
         used_by: None,
     })
 }

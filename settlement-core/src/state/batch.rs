@@ -9,7 +9,7 @@ use crate::shared::Freeze;
 /// and needs no clearing: it counts only if the list names the number there.
 #[derive(Clone, Default)]
 struct Changes {
-    touched: Chunks<(u32, i128)>,
+    touched: Chunks<(u32, i128), 64>,
     places: Chunks<u32>,
 }
 

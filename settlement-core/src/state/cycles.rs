@@ -32,7 +32,7 @@ const GONE: u8 = 4;
 const PRIORITIES: [Priority; 3] = [Priority::Urgent, Priority::High, Priority::Normal];
 
 /// Minor units by account, grown as needed.
-pub(crate) type Amounts = Chunks<i64>;
+pub(crate) type Amounts = Chunks<i64, 128>;
 
 /// Units whose legs lie together.
 const PAGE_UNITS: usize = 128;
@@ -47,8 +47,8 @@ struct LegPage {
 /// Units of one priority.
 #[derive(Clone, Default)]
 struct Units {
-    places: Chunks<EntryId, 1024>,
-    flags: Chunks<u8, 4096>,
+    places: Chunks<EntryId>,
+    flags: Chunks<u8, 1024>,
     /// Full ones, which never change.
     pages: Chunks<Arc<LegPage>, 64>,
     /// The one that fills.

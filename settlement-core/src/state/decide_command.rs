@@ -76,6 +76,10 @@ impl State {
             Action::SetTime(time) => self.decide_time(*time, now),
             Action::SetRates(lines) => self.decide_rates(lines),
             Action::SetRateRules(rules) => self.decide_rate_rules(rules),
+            Action::RequestQuote(request) => {
+                self.decide_quote_request(command.caller, request, now)
+            }
+            Action::SetQuoteLimit(line) => self.decide_quote_limit(line),
             Action::LockQuote(terms) => self.decide_quote(command.caller, terms, now),
             Action::OpenCycle {
                 cycle,
@@ -348,11 +352,13 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
         | Action::SetRisk(_)
         | Action::SetRates(_)
         | Action::SetRateRules(_)
+        | Action::SetQuoteLimit(_)
         | Action::OpenCycle { .. }
         | Action::CloseCycle(_)
         | Action::NetCycle(_)
         | Action::SettleCycle(_) => (command.caller == Caller::Operator, "the operator"),
         Action::LockQuote(_)
+        | Action::RequestQuote(_)
         | Action::Cancel { .. }
         | Action::Approve(_)
         | Action::SetPriority { .. }

@@ -4,7 +4,7 @@ use super::State;
 use super::decide_command::{invalid, not_found, not_permitted};
 use crate::command::{Caller, FixedSide, QuoteTerms, Refusal};
 use crate::event::{Event, i128Cbor};
-use crate::ids::{Bic, ParticipantId, Timestamp};
+use crate::ids::{Bic, Date, ParticipantId, Timestamp};
 use fx::{AssetCode, Conversion, Rate, convert};
 
 /// Both amounts of a quote in minor units, and what rounding the computed one left.
@@ -36,6 +36,8 @@ impl State {
         self.check_quote_accounts(terms, provider, taker)?;
         self.check_open(&[terms.source_asset, terms.target_asset], terms.value_date)?;
         check_quote_times(terms, now)?;
+        self.check_answers(terms, bic, taker, now)?;
+        self.check_quote_limit(provider, terms.target_asset, amounts.target, now)?;
         Ok(vec![Event::QuoteLocked {
             provider,
             terms: terms.clone(),
@@ -46,7 +48,7 @@ impl State {
         }])
     }
 
-    fn active(&self, bic: Bic, field: &str) -> Result<ParticipantId, Refusal> {
+    pub(super) fn active(&self, bic: Bic, field: &str) -> Result<ParticipantId, Refusal> {
         let found = self.directory.participant_id(bic);
         let found = found.ok_or_else(|| not_found(field, format!("no such participant: {bic}")))?;
         if self.directory.is_suspended(found) {
@@ -55,7 +57,7 @@ impl State {
         Ok(found)
     }
 
-    fn quote_decimals(&self, code: AssetCode, field: &str) -> Result<u8, Refusal> {
+    pub(super) fn quote_decimals(&self, code: AssetCode, field: &str) -> Result<u8, Refusal> {
         let asset = self.directory.asset_id(code);
         let asset = asset.ok_or_else(|| not_found(field, format!("no such asset: {code}")))?;
         let line = self.directory.asset(asset);
@@ -110,21 +112,22 @@ impl State {
         })
     }
 
+    pub(super) fn has_account(&self, participant: ParticipantId, code: AssetCode) -> bool {
+        let asset = self.directory.asset_id(code);
+        asset.is_some_and(|asset| self.directory.account_id(participant, asset).is_some())
+    }
+
     fn check_quote_accounts(
         &self,
         terms: &QuoteTerms,
         provider: ParticipantId,
         taker: ParticipantId,
     ) -> Result<(), Refusal> {
-        let has = |participant, code| {
-            let asset = self.directory.asset_id(code)?;
-            self.directory.account_id(participant, asset)
-        };
-        if has(taker, terms.source_asset).is_none() {
+        if !self.has_account(taker, terms.source_asset) {
             return Err(not_found("taker", "has no account in the source asset"));
         }
         for asset in [terms.source_asset, terms.target_asset] {
-            if has(provider, asset).is_none() {
+            if !self.has_account(provider, asset) {
                 return Err(not_found("caller", format!("has no account in {asset}")));
             }
         }
@@ -132,10 +135,15 @@ impl State {
     }
 }
 
-fn check_quote_times(terms: &QuoteTerms, now: Timestamp) -> Result<(), Refusal> {
-    if terms.value_date < now.date() {
+pub(super) fn check_value_date(date: Date, now: Timestamp) -> Result<(), Refusal> {
+    if date < now.date() {
         return Err(invalid("value_date", "is in the past"));
     }
+    Ok(())
+}
+
+fn check_quote_times(terms: &QuoteTerms, now: Timestamp) -> Result<(), Refusal> {
+    check_value_date(terms.value_date, now)?;
     if terms.accept_until <= now {
         return Err(invalid("accept_until", "is not in the future"));
     }

@@ -167,9 +167,11 @@ impl State {
                 quote.source_amount,
                 quote.target_amount,
                 residual,
-                used_by,
+                (quote.locked, used_by),
             )
         }));
+        feed.list(self.quotes.requests());
+        feed.list(self.quotes.limits());
         let (sets, last, accepted, rules) = self.rates.parts();
         feed.list(sets);
         feed.list(last);

@@ -2,7 +2,8 @@
 //!
 //! | part    | bytes per instruction | what                                                   | a frozen view     |
 //! |---------|-----------------------|--------------------------------------------------------|-------------------|
-//! | entries | 48                    | in chunks: identity, digest, sequence, standing        | shares leaves     |
+//! | entries | 40                    | in chunks, written once: identity, digest, sequence     | shares leaves     |
+//! | fields  | 8                     | in chunks: sender, kind, standing                       | shares leaves     |
 //! | index   | 5 to 10               | open addressing, in shards: a tag and an entry's number | shares all slots |
 //! | trades  | 8 for a trade's side  | the two sides and the standing that they share         | shares leaves     |
 //!
@@ -28,8 +29,10 @@ const SHARD_BITS: u32 = 10;
 const SHARD_SLOTS_MIN: usize = 8;
 /// A shard is doubled beyond this load.
 const LOAD_PERCENT_MAX: usize = 80;
-/// 6 KiB to a leaf.
-const LEAF_ENTRIES: usize = 128;
+/// Large, since no entry is written twice: its leaves are never copied, and few enough to be at hand.
+const LEAF_ENTRIES: usize = 1024;
+/// 1 KiB to a leaf.
+const LEAF_FIELDS: usize = 128;
 /// An index slot is a tag in the upper bits and an entry's number in these: 268 million entries.
 const NUMBER_BITS: u32 = 28;
 const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
@@ -54,13 +57,43 @@ pub(crate) enum Standing {
     Cancelled,
 }
 
-/// 48 bytes.
+/// What never changes: 40 bytes.
 #[derive(Clone, Copy)]
 struct Entry {
-    uetr: u128,
-    digest: [u8; 16],
+    uetr: [u64; 2],
+    digest: [u64; 2],
     sequence: u64,
-    fields: Fields,
+}
+
+impl Entry {
+    #[inline]
+    fn new(sequence: Sequence, uetr: Uetr, digest: Digest) -> Self {
+        Self {
+            uetr: split(uetr.0),
+            digest: split(u128::from_be_bytes(digest.0)),
+            sequence: sequence.0,
+        }
+    }
+
+    #[inline]
+    fn uetr(&self) -> Uetr {
+        Uetr(joined(self.uetr))
+    }
+
+    fn digest(&self) -> Digest {
+        Digest(joined(self.digest).to_be_bytes())
+    }
+}
+
+/// Upper and lower half: a `u128` would make an entry 48 bytes.
+#[inline]
+fn split(wide: u128) -> [u64; 2] {
+    [(wide >> 64) as u64, wide as u64]
+}
+
+#[inline]
+fn joined([upper, lower]: [u64; 2]) -> u128 {
+    u128::from(upper) << 64 | u128::from(lower)
 }
 
 /// Sender (20 bits), kind (3), state (3), matched (1), held (1); and the state's detail.
@@ -68,6 +101,14 @@ struct Entry {
 struct Fields {
     packed: u32,
     detail: u32,
+}
+
+impl Fields {
+    /// The number of the trade that it is a matched side of.
+    #[inline]
+    fn trade(self) -> Option<usize> {
+        (self.packed & MATCHED != 0).then_some(self.detail as usize)
+    }
 }
 
 const SENDER_BITS: u32 = 20;
@@ -89,6 +130,7 @@ struct Trade {
 #[derive(Clone)]
 pub(crate) struct Identities {
     entries: Chunks<Entry, LEAF_ENTRIES>,
+    fields: Chunks<Fields, LEAF_FIELDS>,
     shards: Vec<Shard>,
     trades: Chunks<Trade>,
     senders: Chunks<Bic>,
@@ -143,6 +185,7 @@ impl Identities {
     pub(crate) fn new() -> Self {
         Self {
             entries: Chunks::default(),
+            fields: Chunks::default(),
             shards: vec![Shard::default(); 1 << SHARD_BITS],
             trades: Chunks::default(),
             senders: Chunks::default(),
@@ -171,8 +214,8 @@ impl Identities {
     }
 
     #[inline]
-    fn entry_mut(&mut self, id: EntryId) -> &mut Entry {
-        &mut self.entries[id.0 as usize]
+    fn own_fields(&self, id: EntryId) -> Fields {
+        self.fields[id.0 as usize]
     }
 
     /// The entry of an identity.
@@ -182,7 +225,7 @@ impl Identities {
         let wanted = sender | kind_bits(identity.kind) << KIND_SHIFT;
         let mask = SENDER_MASK | 0b111 << KIND_SHIFT;
         self.probe(identity.uetr)
-            .find(|&id| self.entry(id).fields.packed & mask == wanted)
+            .find(|&id| self.own_fields(id).packed & mask == wanted)
     }
 
     /// Reads where these UETRs would lie, all at once: each is a wait for memory, and waits that do not
@@ -203,6 +246,7 @@ impl Identities {
         let hash = hash_of(uetr);
         let (slots, tag) = (&self.shards[shard_of(hash)].slots, tag_of(hash));
         let mask = slots.len().wrapping_sub(1);
+        let wanted = split(uetr.0);
         let mut slot = hash as usize;
         let ids = std::iter::from_fn(move || {
             loop {
@@ -218,7 +262,7 @@ impl Identities {
         });
         // What the writer indexed after this view was taken is no entry here.
         ids.filter_map(move |id| Some((id, self.entries.get(id.0 as usize)?)))
-            .filter(move |(_, entry)| entry.uetr == uetr.0)
+            .filter(move |(_, entry)| entry.uetr == wanted)
             .map(|(id, _)| id)
     }
 
@@ -242,13 +286,9 @@ impl Identities {
             detail: 0,
         };
         self.write(&mut fields, standing);
-        let entry = Entry {
-            uetr: identity.uetr.0,
-            digest: digest.0,
-            sequence: sequence.0,
-            fields,
-        };
-        self.entries.push(entry);
+        self.entries
+            .push(Entry::new(sequence, identity.uetr, digest));
+        self.fields.push(fields);
         self.index(EntryId(number), hash_of(identity.uetr));
         EntryId(number)
     }
@@ -278,15 +318,20 @@ impl Identities {
             used: self.shards[shard].used,
             writes: true,
         };
-        for held in self.shards[shard].slots.iter() {
-            let id = EntryId(held.load(Ordering::Relaxed) & NUMBER_MASK);
-            // A free slot's number is none. A view may have entries of its own by numbers that the
-            // writer gave to others: those lie in shards that were laid out before.
-            if id < next {
-                let hash = hash_of(Uetr(self.entry(id).uetr));
-                if shard_of(hash) == shard {
-                    laid.place(tag_of(hash) | id.0, hash);
-                }
+        let held = self.shards[shard].slots.iter();
+        let ids = held.map(|held| EntryId(held.load(Ordering::Relaxed) & NUMBER_MASK));
+        // A free slot's number is none.
+        let ids: Vec<EntryId> = ids.filter(|&id| id < next).collect();
+        // Each is a wait for memory: all are asked for before the first is placed.
+        let hashes: Vec<u64> = ids
+            .iter()
+            .map(|&id| hash_of(self.entry(id).uetr()))
+            .collect();
+        for (id, hash) in ids.into_iter().zip(hashes) {
+            // A view may have entries of its own by numbers that the writer gave to others: those
+            // lie in shards that were laid out before.
+            if shard_of(hash) == shard {
+                laid.place(tag_of(hash) | id.0, hash);
             }
         }
         self.shards[shard] = laid;
@@ -338,22 +383,25 @@ impl Identities {
         number
     }
 
+    #[inline]
     fn trade(&self, id: EntryId) -> Option<usize> {
-        let fields = self.entry(id).fields;
-        (fields.packed & MATCHED != 0).then_some(fields.detail as usize)
+        self.own_fields(id).trade()
     }
 
+    #[inline]
     fn fields(&self, id: EntryId) -> Fields {
-        match self.trade(id) {
+        let fields = self.own_fields(id);
+        match fields.trade() {
             Some(trade) => self.trades[trade].fields,
-            None => self.entry(id).fields,
+            None => fields,
         }
     }
 
+    #[inline]
     fn fields_mut(&mut self, id: EntryId) -> &mut Fields {
         match self.trade(id) {
             Some(trade) => &mut self.trades[trade].fields,
-            None => &mut self.entry_mut(id).fields,
+            None => &mut self.fields[id.0 as usize],
         }
     }
 
@@ -364,6 +412,7 @@ impl Identities {
     }
 
     /// Of a matched side: for its whole trade.
+    #[inline]
     pub(crate) fn set_standing(&mut self, id: EntryId, standing: Standing) {
         let mut fields = self.fields(id);
         self.write(&mut fields, standing);
@@ -393,7 +442,7 @@ impl Identities {
             fields,
         });
         for id in [first, second] {
-            let fields = &mut self.entry_mut(id).fields;
+            let fields = &mut self.fields[id.0 as usize];
             fields.packed |= MATCHED;
             fields.detail = detail;
         }
@@ -420,20 +469,20 @@ impl Identities {
     }
 
     pub(crate) fn digest(&self, id: EntryId) -> Digest {
-        Digest(self.entry(id).digest)
+        self.entry(id).digest()
     }
 
     pub(crate) fn identity(&self, id: EntryId) -> Identity {
-        let entry = self.entry(id);
-        let kind = match (entry.fields.packed >> KIND_SHIFT) & 0b111 {
+        let packed = self.own_fields(id).packed;
+        let kind = match (packed >> KIND_SHIFT) & 0b111 {
             1 => Kind::Payment,
             2 => Kind::Cover,
             3 => Kind::Return,
             _ => Kind::TradeSide,
         };
         Identity {
-            uetr: Uetr(entry.uetr),
-            instructing: self.senders[(entry.fields.packed & SENDER_MASK) as usize],
+            uetr: self.entry(id).uetr(),
+            instructing: self.senders[(packed & SENDER_MASK) as usize],
             kind,
         }
     }
@@ -481,6 +530,7 @@ impl Freeze for Identities {
     fn freeze(&mut self) {
         let Self {
             entries,
+            fields,
             shards: _,
             trades,
             senders,
@@ -489,6 +539,7 @@ impl Freeze for Identities {
             rejection_numbers,
         } = self;
         entries.freeze();
+        fields.freeze();
         trades.freeze();
         senders.freeze();
         rejections.freeze();

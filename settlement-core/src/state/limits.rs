@@ -124,7 +124,7 @@ pub(crate) struct Usage {
 #[derive(Clone, Default)]
 struct Paid {
     cells: Table,
-    sums: Chunks<i128>,
+    sums: Chunks<i128, 64>,
 }
 
 fn cell(account: AccountId, counterparty: ParticipantId) -> u64 {

@@ -36,10 +36,17 @@ impl State {
                 let quote = provider_id.and_then(|provider| self.quotes.get(provider, *id));
                 View::Quote(quote.map(|quote| Box::new(self.quote_view(*provider, quote, now))))
             }
-            Query::Rates => View::Rates(self.rates.lines().cloned().collect()),
             Query::RateBook(question) => {
                 View::RateBook(Box::new(self.rate_book_view(question, now)))
             }
+            Query::QuoteRequest(taker, id) => {
+                View::QuoteRequest(self.quote_request_view(*taker, *id, now).map(Box::new))
+            }
+            Query::OpenQuoteRequests(provider) => {
+                View::QuoteRequests(self.open_quote_requests(*provider, now))
+            }
+            Query::QuoteLimits(of) => View::QuoteLimits(self.quote_limit_views(*of, now)),
+            Query::RoundingLedger(question) => View::RoundingLedger(self.rounding_ledger(question)),
             Query::Scheme => View::Scheme(Box::new(self.scheme_view())),
             Query::ControlTotals => View::ControlTotals(self.control_totals()),
             Query::Statistics => View::Statistics(Statistics {
@@ -199,27 +206,38 @@ impl State {
         self.accounts_of(of).into_iter().map(position).collect()
     }
 
-    fn quote_view(&self, provider: Bic, quote: &super::quotes::Quote, now: Timestamp) -> QuoteView {
-        let asset = |code| {
-            let id = self.directory.asset_id(code);
-            self.asset_view(id.expect("decided: the asset is there"))
-        };
-        let state = if quote.used_by.is_some() {
+    /// An asset that a quote or a limit names.
+    pub(super) fn code_view(&self, code: fx::AssetCode) -> AssetView {
+        let id = self.directory.asset_id(code);
+        self.asset_view(id.expect("decided: the asset is there"))
+    }
+
+    pub(super) fn quote_state(&self, quote: &super::quotes::Quote, now: Timestamp) -> QuoteState {
+        if quote.used_by.is_some() {
             QuoteState::Accepted
         } else if now >= quote.terms.accept_until {
             QuoteState::Expired
         } else {
             QuoteState::Locked
-        };
+        }
+    }
+
+    pub(super) fn quote_view(
+        &self,
+        provider: Bic,
+        quote: &super::quotes::Quote,
+        now: Timestamp,
+    ) -> QuoteView {
         QuoteView {
             provider,
             terms: quote.terms.clone(),
-            source: asset(quote.terms.source_asset),
-            target: asset(quote.terms.target_asset),
+            source: self.code_view(quote.terms.source_asset),
+            target: self.code_view(quote.terms.target_asset),
             source_amount: quote.source_amount,
             target_amount: quote.target_amount,
             residual: quote.residual,
-            state,
+            state: self.quote_state(quote, now),
+            instruction: quote.used_by.map(|by| self.answer(by, false)),
         }
     }
 

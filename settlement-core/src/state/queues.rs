@@ -65,7 +65,7 @@ pub(crate) struct Queues {
     /// Units that are not held, under each account that they debit.
     queues: Sorted<(AccountId, Place)>,
     /// The first of each account's queue.
-    heads: Chunks<Option<Place>>,
+    heads: Chunks<Option<Place>, 128>,
     /// Empty between inputs.
     candidates: BTreeSet<Place>,
     /// Something changed since the last gridlock run. Says only that a run may find something: a

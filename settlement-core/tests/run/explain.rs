@@ -9,7 +9,7 @@ use settlement_core::run::{Cause, Explainer, PAY_IN_MAX, Problem, Reason, Remova
 const TRIED_MAX: i64 = 50;
 
 /// By unit: the failing test of the step that removed it, as it stood when the step started.
-fn naive_reasons(problem: &Problem, removals: &[Removal]) -> Vec<Option<Reason>> {
+pub fn naive_reasons(problem: &Problem, removals: &[Removal]) -> Vec<Option<Reason>> {
     let naive = Naive::new(problem);
     let (mut set, mut step) = (naive.all(), None);
     let mut reasons = vec![None; problem.unit_count() as usize];

@@ -5,11 +5,14 @@
 
 mod bypass;
 mod certificate;
+mod corruption;
 mod explain;
 mod gridlock;
+mod metamorphic;
 mod mixes;
 mod naive;
 mod netting;
 mod oracle;
 mod pvp;
 mod support;
+mod wide;

@@ -1,7 +1,9 @@
 //! Random small problems over all mixes of tests, keys, priorities and groups.
 
 use fx::ValuationRate;
-use settlement_core::run::{AssetValue, Cap, FLOOR_NONE, HAIRCUT_SCALE, Leg, Problem, Span};
+use settlement_core::run::{
+    AssetValue, Cap, FLOOR_NONE, HAIRCUT_SCALE, Leg, Problem, ProblemError, Span,
+};
 
 use crate::support::{Random, leg};
 
@@ -52,16 +54,17 @@ pub struct Parts {
 
 impl Parts {
     pub fn build(&self) -> Problem {
-        let problem = Problem::new(self.balances.clone(), self.floors.clone()).unwrap();
-        let mut problem = problem
-            .with_spans(self.base_decimals, self.assets.clone(), self.spans.clone())
-            .unwrap()
-            .with_caps(self.caps.clone())
-            .unwrap();
+        self.try_build().unwrap()
+    }
+
+    pub fn try_build(&self) -> Result<Problem, ProblemError> {
+        let mut problem = Problem::new(self.balances.clone(), self.floors.clone())?
+            .with_spans(self.base_decimals, self.assets.clone(), self.spans.clone())?
+            .with_caps(self.caps.clone())?;
         for legs in &self.units {
-            problem.push_unit(legs).unwrap();
+            problem.push_unit(legs)?;
         }
-        problem
+        Ok(problem)
     }
 }
 

@@ -132,7 +132,7 @@ impl<'a> Naive<'a> {
         }
         Failure {
             test,
-            missing: rounded_up.as_i128(),
+            missing: i128::try_from(rounded_up).unwrap_or(i128::MAX),
             account: account.0,
         }
     }

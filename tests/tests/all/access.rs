@@ -59,6 +59,7 @@ fn methods() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
         ask: "1.1".to_owned(),
         time: Some(timestamp(MORNING_MS)),
         source: "test".to_owned(),
+        ..Default::default()
     };
     let quote = v1::LockQuoteRequest {
         taker: B.to_owned(),
@@ -114,6 +115,17 @@ fn methods() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
                 request_id: id("rates"),
                 created: None,
                 rates: vec![rate],
+            }
+            .encode_to_vec(),
+            "O",
+        ),
+        (
+            fx,
+            "SetRateRules",
+            v1::SetRateRulesRequest {
+                request_id: id("rules"),
+                created: None,
+                rules: Some(v1::RateRules::default()),
             }
             .encode_to_vec(),
             "O",

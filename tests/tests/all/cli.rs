@@ -499,3 +499,58 @@ async fn a_receipt_is_verified_offline() {
     shell.run(&bank, &format!("get {uetr}")).await.exits(3, "");
     shell.run(&bank, "send f.csv").await.exits(3, "");
 }
+
+/// No server, and no clock: the same words print the same dates on any day.
+#[tokio::test]
+async fn calendars_are_shown_offline() {
+    let dir = tempfile::tempdir().unwrap();
+    let shell = Shell {
+        server: "http://127.0.0.1:1".to_owned(),
+        dir: dir.path().to_owned(),
+    };
+    let sample = shell.run("", "scheme sample").await;
+    shell.write("scheme.toml", &sample.stdout());
+    for (words, spot) in [
+        ("USD/JPY --date 2026-11-20", "2026-11-25"),
+        ("EUR/USD --date 2026-11-25", "2026-11-27"),
+        ("USD/CAD --date 2026-11-25", "2026-11-27"),
+        ("EUR/USD --date 2026-12-22", "2026-12-24"),
+        (
+            "EUR/USD --date 2026-12-22 --scheme scheme.toml",
+            "2026-12-28",
+        ),
+    ] {
+        let words = format!("calendar show {words} --output json");
+        let shown = shell.run("", &words).await.json();
+        assert_eq!(shown["calendar"]["spot_date"], spot, "{words}");
+        let last = shown["chain"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&last["date"], &last["counts"]),
+            (&spot.into(), &true.into())
+        );
+        assert_eq!(shown["business_days"].as_array().unwrap().len(), 10);
+    }
+    let year = "calendar show EUR --year 2026 --output json";
+    let holidays = shell.run("", year).await.json();
+    assert_eq!(holidays.as_array().unwrap().len(), 6);
+    assert_eq!(holidays[1]["holiday"], "Good Friday");
+    let table = shell
+        .run("", "calendar show USD/JPY --date 2026-11-20")
+        .await;
+    table.exits(0, "");
+    assert!(table.stdout().contains("JPY: Labor Thanksgiving Day"));
+    for (words, said) in [
+        (
+            "USD/ILS --date 2030-12-31",
+            "calendar of ILS ends with 2030",
+        ),
+        ("USD --year 2031", "holidays are known for 2020 to 2030"),
+        ("usd --date 2026-11-20", "neither a pair"),
+        ("USD --date 2026-02-30", "a date is YYYY-MM-DD"),
+        ("USD", "--date"),
+        ("USD --date 2026-11-20 --scheme none.toml", "none.toml"),
+    ] {
+        let words = format!("calendar show {words}");
+        shell.run("", &words).await.exits(2, said);
+    }
+}

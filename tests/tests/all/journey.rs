@@ -1,5 +1,6 @@
 //! What users come for, over real gRPC: payments, cycles, trades, watches and proofs.
 
+mod calendar;
 mod cycles;
 mod pvp;
 mod reading;

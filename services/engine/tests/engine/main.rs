@@ -5,6 +5,7 @@ mod clock;
 mod durable;
 mod faults;
 mod files;
+mod frozen;
 mod full_disk;
 mod shutdown;
 mod support;

@@ -5,6 +5,7 @@ use crate::testing::{asset, empty_scheme};
 use settlement_core::command::{Action, AssetLine, MovementKind, Refusal};
 use settlement_core::ids::{CycleName, Timestamp};
 use settlement_core::rejection::Rejection;
+use settlement_core::risk::Model;
 use settlement_core::view::{CycleState, CycleView, SchemeView, View};
 
 fn cycle_view(state: CycleState) -> CycleView {

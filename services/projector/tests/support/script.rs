@@ -189,6 +189,7 @@ impl Script {
             priority: Priority::Normal,
             created: self.time,
             value_date: date(),
+            conditions: None,
             legs: Legs::new(legs),
             quote: None,
             trade: side.then_some(Digest([6; 16])),

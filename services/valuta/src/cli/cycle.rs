@@ -1,9 +1,9 @@
 //! `cycle`: its steps and its state. Each step may be run again, and killed half-way and run again: it ends in
 //! the same state.
 
-use super::payments::{STATUS_COLUMNS, status_cells};
 use super::request_id::RequestId;
 use super::text::{self, present};
+use super::treasury::explanations;
 use crate::client::{CliError, Connection};
 use crate::output::{Cell, Format, Section, print};
 use clap::{Args, Subcommand};
@@ -317,36 +317,15 @@ async fn unsettled(
             .list_unsettled(request.clone())
             .await?
             .into_inner();
-        rows.extend(page.unsettled.into_iter().map(unsettled_cells));
+        rows.extend(page.unsettled);
         if page.next_page_token.is_empty() || rows.len() >= wanted {
             break;
         }
         request.page_token = page.next_page_token;
     }
     rows.truncate(wanted);
-    let columns = [
-        &STATUS_COLUMNS[..],
-        &["test", "participant", "asset", "missing", "behind"],
-    ]
-    .concat();
-    print(format, &[Section::rows("unsettled", &columns, rows)]);
+    print(format, &[explanations("unsettled", rows)]);
     Ok(())
-}
-
-fn unsettled_cells(unsettled: v1::Unsettled) -> Vec<Cell> {
-    let behind = match unsettled.behind {
-        0 => Cell::text(""),
-        behind => Cell::Count(behind),
-    };
-    let mut cells = status_cells(&unsettled.status.unwrap_or_default());
-    cells.extend([
-        Cell::text(unsettled.test),
-        Cell::text(unsettled.participant),
-        Cell::text(unsettled.asset),
-        Cell::amount(unsettled.missing),
-        behind,
-    ]);
-    cells
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
-//! `fx`: conversion and splitting, offline and exact.
+//! `fx`: conversion and splitting, offline and exact; the rounding ledger.
 //!
 //! | command   | rounds                                        | answers                               |
 //! |-----------|-----------------------------------------------|---------------------------------------|
 //! | `convert` | once by a named rule, or as 1103/97 says      | both amounts, the rate, what rounding left |
 //! | `split`   | by largest remainder                          | shares that sum to the whole          |
+//! | `rounding` | -                                            | what a server's quotes have rounded   |
 
-use crate::client::CliError;
+use super::text;
+use crate::client::{CliError, Connection};
 use crate::output::{Cell, Format, Section, print, print_text};
 use crate::rate_file::{DayRates, EURO, RateFile, euro_pair, named};
 use chrono::NaiveDate;
@@ -16,6 +18,7 @@ use fx::{
 };
 use serde::Serialize;
 use std::path::PathBuf;
+use valuta_proto::v1;
 
 /// Of a rate's text for people.
 const RATE_DIGITS: usize = 12;
@@ -27,6 +30,19 @@ pub enum FxCommand {
     Convert(ConvertArgs),
     /// Split an amount by ratios, so that the shares sum to it
     Split(SplitArgs),
+    /// What rounding gave providers or took, exactly, over their quotes that settled (asks the server)
+    Rounding(RoundingArgs),
+}
+
+/// What `fx rounding` takes.
+#[derive(Args)]
+pub struct RoundingArgs {
+    /// One provider's BIC; without it all that you may read
+    #[arg(long, default_value = "")]
+    provider: String,
+    /// One value date, YYYY-MM-DD
+    #[arg(long, value_name = "DATE", default_value = "")]
+    date: String,
 }
 
 /// What `fx convert` takes.
@@ -45,7 +61,7 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "FILE")]
     rates: PathBuf,
     /// The day, YYYY-MM-DD; without it the newest in the file
-    #[arg(long, value_parser = date)]
+    #[arg(long, value_parser = text::parse_date)]
     date: Option<NaiveDate>,
     /// How the rate is applied
     #[arg(long, value_enum, default_value = "exact")]
@@ -95,37 +111,69 @@ fn currency(text: &str) -> Result<Currency, String> {
     Ok(Currency { code, decimals })
 }
 
-fn date(text: &str) -> Result<NaiveDate, String> {
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
-    date.map_err(|_| "a date is YYYY-MM-DD".into())
-}
-
 fn rounding(text: &str) -> Result<Rounding, String> {
     text.parse().map_err(|error| format!("{error}"))
 }
 
-/// Runs `fx`. Reads files alone; no server is asked.
-pub fn run(command: FxCommand, format: Format) -> Result<(), CliError> {
-    match command {
-        FxCommand::Convert(args) => {
-            let converted = convert(&args)?;
-            show(
-                format,
-                &converted.answer(),
-                Section::record("conversion", converted.fields()),
-            );
-        }
-        FxCommand::Split(args) => {
-            let shares = split(&args).map_err(CliError::Usage)?;
-            let rows = shares.rows();
-            show(
-                format,
-                &shares,
-                Section::rows("shares", &["ratio", "share"], rows),
-            );
-        }
+/// Runs `fx`.
+pub async fn run(
+    command: FxCommand,
+    connection: &Connection,
+    format: Format,
+) -> Result<(), CliError> {
+    if let Some(done) = run_offline(&command, format) {
+        return done;
     }
+    let FxCommand::Rounding(args) = command else {
+        return Ok(());
+    };
+    let request = v1::GetRoundingLedgerRequest {
+        min_sequence: 0,
+        provider: args.provider,
+        value_date: args.date,
+    };
+    let answer = connection.fx().get_rounding_ledger(request).await?;
+    let lines = answer.into_inner().lines;
+    let columns = [
+        "provider",
+        "value_date",
+        "asset",
+        "quotes",
+        "gained",
+        "gained_fraction",
+    ];
+    let rows = lines.iter().map(rounding_row).collect();
+    print(format, &[Section::rows("rounding", &columns, rows)]);
     Ok(())
+}
+
+/// Without a sum that fits, the fraction is the sum of its parts as text.
+fn rounding_row(line: &v1::RoundingLine) -> Vec<Cell> {
+    let text = |it: &v1::Fraction| format!("{}/{}", it.numerator, it.denominator);
+    let parts = || line.parts.iter().map(text).collect::<Vec<_>>().join(" + ");
+    vec![
+        Cell::text(&line.provider),
+        Cell::text(&line.value_date),
+        Cell::text(&line.asset),
+        Cell::Count(line.quotes),
+        Cell::amount(&line.gained_text),
+        Cell::text(line.gained.as_ref().map_or_else(parts, text)),
+    ]
+}
+
+/// Runs what asks no server; `None` if that is not this.
+pub fn run_offline(command: &FxCommand, format: Format) -> Option<Result<(), CliError>> {
+    match command {
+        FxCommand::Convert(args) => Some(convert(args).map(|converted| {
+            let section = Section::record("conversion", converted.fields());
+            show(format, &converted.answer(), section);
+        })),
+        FxCommand::Split(args) => Some(split(args).map_err(CliError::Usage).map(|shares| {
+            let section = Section::rows("shares", &["ratio", "share"], shares.rows());
+            show(format, &shares, section);
+        })),
+        FxCommand::Rounding(_) => None,
+    }
 }
 
 /// JSON is one line in the order of the fields: other programs compare it as it is.
@@ -431,6 +479,7 @@ mod tests {
                 FxCommand::Split(args) => split(&args)
                     .map(|shares| serde_json::to_string(&shares).unwrap())
                     .map_err(CliError::Usage),
+                FxCommand::Rounding(_) => panic!("not offline"),
             },
         };
         let prefix = format!("{}: ", path.display());

@@ -8,13 +8,16 @@
 //! | `conditions`        | `approve`, `show-preimage`, `prioritise`                              |
 //! | `watch`             | `watch`, `receive`                                                    |
 //! | `positions`         | `positions`, `totals`                                                 |
+//! | `treasury`          | `explain`, `waiting`, `what-if`, `funding`                            |
 //! | `cycle`             | `cycle`                                                               |
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
 //! | `verify`            | `verify`, offline                                                     |
 //! | `calendar`          | `calendar`, offline                                                   |
-//! | `rates`             | `rates`, `quote`                                                      |
-//! | `fx`                | `fx`, offline                                                         |
+//! | `rates`             | `rates`; with `rates_import` for the ECB's files                      |
+//! | `quotes`            | `quote`                                                               |
+//! | `fx`                | `fx`: `convert` and `split` offline, `rounding`                       |
+//! | `solve`, `net`      | `solve`, `net`, offline, from a `queue_file`                          |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
 mod batch;
@@ -25,14 +28,20 @@ mod fx;
 mod instruction_file;
 mod instruction_json;
 mod movements;
+mod net;
 mod operate;
 mod payments;
 mod positions;
+mod queue_file;
+mod quotes;
 mod rates;
+mod rates_import;
 pub mod request_id;
 mod scheme;
 mod send;
+mod solve;
 pub mod text;
+mod treasury;
 mod verify;
 mod watch;
 
@@ -68,6 +77,14 @@ pub enum Command {
     Receive(watch::ReceiveArgs),
     /// Positions of one bank, or of all
     Positions(positions::PositionsArgs),
+    /// Why an instruction waits, what is missing, and the smallest pay-in that frees it
+    Explain(treasury::ExplainArgs),
+    /// Everything that waits for a run, explained, in queue order
+    Waiting(treasury::WaitingArgs),
+    /// What would settle if; changes nothing (treasury and operator)
+    WhatIf(treasury::WhatIfArgs),
+    /// What accounts need on each of the next value dates
+    Funding(treasury::FundingArgs),
     /// Per currency: in - out = closing = the settlement agent's mirror account
     Totals,
     /// The steps of a settlement cycle; each may be run again
@@ -97,15 +114,19 @@ pub enum Command {
     /// Business days, spot dates and cut-offs, offline
     #[command(subcommand)]
     Calendar(calendar::CalendarCommand),
-    /// The current rate set
+    /// Rates of all sources, the best of them, and what holds for all
     #[command(subcommand)]
     Rates(rates::RatesCommand),
-    /// Locked quotes
+    /// Quotes: asked for, offered, locked; providers' limits
     #[command(subcommand)]
-    Quote(rates::QuoteCommand),
-    /// Convert and split amounts, exactly and offline
+    Quote(quotes::QuoteCommand),
+    /// Convert and split amounts, exactly and offline; what rounding gave
     #[command(subcommand)]
     Fx(fx::FxCommand),
+    /// What a file's instructions settle together, the proof, and what would free the rest; offline
+    Solve(solve::SolveArgs),
+    /// What a file's instructions net to: bilateral, multilateral, pay-ins and pay-outs; offline
+    Net(net::NetArgs),
     /// The scheme's participants
     Participants,
     /// The scheme's accounts, or the state of one
@@ -137,7 +158,12 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         }
         Command::Verify(args) => return verify::verify(&args, format),
         Command::Calendar(command) => return calendar::calendar(&command, format),
-        Command::Fx(command) => return fx::run(command, format),
+        Command::Fx(command) => match fx::run_offline(&command, format) {
+            Some(done) => return done,
+            None => Command::Fx(command),
+        },
+        Command::Solve(args) => return solve::solve(&args, format),
+        Command::Net(args) => return net::net(&args, format),
         Command::Send(args) if args.dry_run => return send::dry_run(&args, format),
         command => command,
     };
@@ -154,6 +180,10 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Watch(args) => watch::watch(args, &connection, format).await,
         Command::Receive(args) => watch::receive(args, &connection, format).await,
         Command::Positions(args) => positions::positions(args, &connection, format).await,
+        Command::Explain(args) => treasury::explain(args, &connection, format).await,
+        Command::Waiting(args) => treasury::waiting(args, &connection, format).await,
+        Command::WhatIf(args) => treasury::what_if(args, &connection, format).await,
+        Command::Funding(args) => treasury::funding(args, &connection, format).await,
         Command::Totals => positions::totals(&connection, format).await,
         Command::Cycle(command) => cycle::cycle(command, &connection, format).await,
         Command::Deposit(args) => movements::deposit(args, &connection, format).await,
@@ -168,8 +198,10 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Verify(args) => verify::verify(&args, format),
         Command::Calendar(command) => calendar::calendar(&command, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
-        Command::Quote(command) => rates::quote(command, &connection, format).await,
-        Command::Fx(command) => fx::run(command, format),
+        Command::Quote(command) => quotes::quote(command, &connection, format).await,
+        Command::Fx(command) => fx::run(command, &connection, format).await,
+        Command::Solve(args) => solve::solve(&args, format),
+        Command::Net(args) => net::net(&args, format),
         Command::Participants => scheme::participants(&connection, format).await,
         Command::Accounts(args) => scheme::accounts(args, &connection, format).await,
         Command::Limits(command) => scheme::limits(command, &connection, format).await,

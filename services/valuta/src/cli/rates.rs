@@ -1,11 +1,12 @@
-//! `rates` and `quote`.
+//! `rates`.
 
+use super::rates_import;
 use super::request_id::RequestId;
-use super::text::{self, present};
+use super::text;
 use crate::client::{CliError, Connection};
 use crate::output::{Cell, Format, Section, print};
+use chrono::NaiveDate;
 use clap::{Args, Subcommand};
-use prost_types::Timestamp;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use valuta_proto::v1;
@@ -13,70 +14,57 @@ use valuta_proto::v1;
 /// What `rates` does.
 #[derive(Subcommand)]
 pub enum RatesCommand {
-    /// Show the current rate set
-    Show,
-    /// Replace the rate set from a CSV file with the columns pair,bid,ask,time,source (operator)
+    /// Show every source's rates, and the best of each side
+    Show {
+        /// One pair, such as EUR/USD, crossed if nobody quotes it
+        pair: Option<String>,
+        /// The best rates that hold for this size, in units of the base
+        #[arg(long)]
+        size: Option<String>,
+    },
+    /// Replace each named source's rates from a CSV file with the columns pair,bid,ask,time,source and, if
+    /// rates hold up to a size, size_max (operator)
     Set {
         /// The CSV file
         file: PathBuf,
         #[command(flatten)]
         request_id: RequestId,
     },
+    /// Set what holds for all rates; what is left out no longer holds (operator)
+    Rules(RulesArgs),
+    /// Send the ECB's reference rates of a day, or of every day (operator); safe to run again
+    Import(ImportArgs),
 }
 
-/// What `quote` does.
-#[derive(Subcommand)]
-pub enum QuoteCommand {
-    /// Lock a rate for one taker, once, until a time (provider)
-    Lock(Box<LockArgs>),
-    /// Show a quote, for its provider and taker
-    Show {
-        /// The provider's BIC and its quote's id, as PROVIDER/ID
-        #[arg(value_parser = text::parse_quote)]
-        quote: (String, String),
-    },
-}
-
-/// What `quote lock` takes.
+/// What `rates rules` takes.
 #[derive(Args)]
-pub struct LockArgs {
-    /// Unique per provider
-    quote_id: String,
-    /// The taker's BIC
-    #[arg(long)]
-    taker: String,
-    /// What the taker sells
-    #[arg(long)]
-    source_asset: String,
-    /// What the taker buys
-    #[arg(long)]
-    target_asset: String,
-    /// Which amount is given: source or target
-    #[arg(long, value_parser = text::parse_fixed_side, default_value = "source")]
-    fixed_side: i32,
-    /// Of the fixed side, in major units
-    #[arg(long)]
-    amount: String,
-    /// Such as EUR/USD, in either order of the two assets
-    #[arg(long)]
-    pair: String,
-    /// Decimal text
-    #[arg(long)]
-    rate: String,
-    /// half_even, half_up or down
-    #[arg(long, value_parser = text::parse_rounding, default_value = "half_even")]
-    rounding: i32,
-    /// YYYY-MM-DD
-    #[arg(long)]
-    value_date: String,
-    /// RFC 3339; the quote may be used before it
-    #[arg(long, value_parser = text::time_argument)]
-    accept_until: Timestamp,
-    /// RFC 3339
-    #[arg(long, value_parser = text::time_argument)]
-    settle_by: Timestamp,
+pub struct RulesArgs {
+    /// Older rates are no best rates
+    #[arg(long, value_name = "SECONDS")]
+    stale_after: Option<u64>,
+    /// Refuse a rate farther from the last accepted one: 0.05 is five per cent
+    #[arg(long, value_name = "PART")]
+    deviation_max: Option<String>,
+    /// Whose rates values are taken at, instead of the last request's
+    #[arg(long, value_name = "SOURCE")]
+    valuation_source: Option<String>,
     #[command(flatten)]
     request_id: RequestId,
+}
+
+/// What `rates import` takes.
+#[derive(Args)]
+pub struct ImportArgs {
+    /// The ECB's CSV or ZIP, one day or the history
+    pub file: PathBuf,
+    /// The day, YYYY-MM-DD; without it the newest in the file
+    #[arg(long, value_parser = text::parse_date)]
+    pub date: Option<NaiveDate>,
+    /// Every day in turn, oldest first
+    #[arg(long, conflicts_with_all = ["date", "request_id"])]
+    pub all: bool,
+    #[command(flatten)]
+    pub request_id: RequestId,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +75,8 @@ struct RateRow {
     ask: String,
     time: String,
     source: String,
+    #[serde(default)]
+    size_max: String,
 }
 
 /// Runs `rates`.
@@ -97,21 +87,29 @@ pub async fn rates(
 ) -> Result<(), CliError> {
     let mut fx = connection.fx();
     match command {
-        RatesCommand::Show => {
-            let request = v1::GetRatesRequest { min_sequence: 0 };
+        RatesCommand::Show { pair, size } => {
+            let request = v1::GetRatesRequest {
+                min_sequence: 0,
+                pair: pair.unwrap_or_default(),
+                size: size.unwrap_or_default(),
+            };
             let answer = fx.get_rates(request).await?.into_inner();
-            let rows = answer.rates.iter().map(|rate| {
-                vec![
-                    Cell::text(&rate.pair),
-                    Cell::amount(&rate.bid),
-                    Cell::amount(&rate.ask),
-                    Cell::text(text::time(rate.time.as_ref())),
-                    Cell::text(&rate.source),
-                ]
-            });
-            let columns = ["pair", "bid", "ask", "time", "source"];
-            print(format, &[Section::rows("rates", &columns, rows.collect())]);
+            print(format, &rate_sections(&answer));
         }
+        RatesCommand::Rules(args) => {
+            let request = v1::SetRateRulesRequest {
+                request_id: args.request_id.or_fresh()?,
+                created: None,
+                rules: Some(v1::RateRules {
+                    stale_after_seconds: args.stale_after.unwrap_or_default(),
+                    deviation_max: args.deviation_max.unwrap_or_default(),
+                    valuation_source: args.valuation_source.unwrap_or_default(),
+                }),
+            };
+            let sequence = fx.set_rate_rules(request).await?.into_inner().sequence;
+            print(format, &[written(sequence)]);
+        }
+        RatesCommand::Import(args) => rates_import::import(args, connection, format).await?,
         RatesCommand::Set { file, request_id } => {
             let content = std::fs::read(&file).map_err(|error| CliError::file(&file, &error))?;
             let request = v1::SetRatesRequest {
@@ -120,11 +118,80 @@ pub async fn rates(
                 rates: parse(&content).map_err(|error| named(&file, &error))?,
             };
             let sequence = fx.set_rates(request).await?.into_inner().sequence;
-            let fields = vec![("sequence", Cell::Count(sequence))];
-            print(format, &[Section::record("written", fields)]);
+            print(format, &[written(sequence)]);
         }
     }
     Ok(())
+}
+
+fn written(sequence: u64) -> Section {
+    Section::record("written", vec![("sequence", Cell::Count(sequence))])
+}
+
+fn rate_sections(answer: &v1::GetRatesResponse) -> Vec<Section> {
+    let rates = answer.rates.iter().map(|rate| {
+        vec![
+            Cell::text(&rate.pair),
+            Cell::amount(&rate.bid),
+            Cell::amount(&rate.ask),
+            Cell::text(text::time(rate.time.as_ref())),
+            Cell::text(&rate.source),
+            Cell::amount(&rate.size_max),
+            Cell::Flag(rate.is_stale),
+        ]
+    });
+    let columns = [
+        "pair", "bid", "ask", "time", "source", "size_max", "is_stale",
+    ];
+    let best = answer.best.iter().map(|best| {
+        let mut row = vec![Cell::text(&best.pair)];
+        row.extend(side(best.bid.as_ref()));
+        row.extend(side(best.ask.as_ref()));
+        row
+    });
+    let best_columns = [
+        "pair",
+        "bid",
+        "bid_fraction",
+        "bid_source",
+        "ask",
+        "ask_fraction",
+        "ask_source",
+    ];
+    let rules = answer.rules.clone().unwrap_or_default();
+    let rules = vec![
+        (
+            "stale_after_seconds",
+            Cell::Count(rules.stale_after_seconds),
+        ),
+        ("deviation_max", Cell::amount(rules.deviation_max)),
+        ("valuation_source", Cell::text(rules.valuation_source)),
+    ];
+    vec![
+        Section::rows("rates", &columns, rates.collect()),
+        Section::rows("best", &best_columns, best.collect()),
+        Section::record("rules", rules),
+    ]
+}
+
+/// Rate, fraction and sources; of a cross, with the assets between them: `BANK1 EUR BANK2`.
+fn side(best: Option<&v1::BestRate>) -> [Cell; 3] {
+    let Some(best) = best else {
+        return [Cell::amount(""), Cell::text(""), Cell::text("")];
+    };
+    let pivots = best.chain.iter().skip(1);
+    let mut sources = String::new();
+    for (at, (source, pivot)) in best.sources.iter().zip(pivots).enumerate() {
+        sources.push_str(source);
+        if at + 1 < best.sources.len() {
+            sources.push_str(&format!(" {pivot} "));
+        }
+    }
+    [
+        Cell::amount(&best.rate),
+        Cell::text(format!("{}/{}", best.numerator, best.denominator)),
+        Cell::text(sources),
+    ]
 }
 
 fn named(file: &Path, error: &str) -> CliError {
@@ -153,88 +220,11 @@ fn parse(content: &[u8]) -> Result<Vec<v1::Rate>, String> {
             ask: row.ask,
             time: Some(time),
             source: row.source,
+            size_max: row.size_max,
+            is_stale: false,
         });
     }
     Ok(rates)
-}
-
-/// Runs `quote`.
-pub async fn quote(
-    command: QuoteCommand,
-    connection: &Connection,
-    format: Format,
-) -> Result<(), CliError> {
-    let mut fx = connection.fx();
-    let quote = match command {
-        QuoteCommand::Show {
-            quote: (provider, quote_id),
-        } => {
-            let request = v1::GetQuoteRequest {
-                provider,
-                quote_id,
-                min_sequence: 0,
-            };
-            fx.get_quote(request).await?.into_inner().quote
-        }
-        QuoteCommand::Lock(args) => fx.lock_quote(lock_request(*args)).await?.into_inner().quote,
-    };
-    show(&present(quote, "quote")?, format);
-    Ok(())
-}
-
-fn lock_request(args: LockArgs) -> v1::LockQuoteRequest {
-    let mut request = v1::LockQuoteRequest {
-        request_id: String::new(),
-        created: None,
-        quote_id: args.quote_id,
-        taker: args.taker,
-        source_asset: args.source_asset,
-        target_asset: args.target_asset,
-        fixed_side: args.fixed_side,
-        amount: args.amount,
-        pair: args.pair,
-        rate: args.rate,
-        rounding: args.rounding,
-        value_date: args.value_date,
-        accept_until: Some(args.accept_until),
-        settle_by: Some(args.settle_by),
-    };
-    request.request_id = args.request_id.or_derived(&request);
-    request
-}
-
-fn show(quote: &v1::Quote, format: Format) {
-    let residual = match quote.residual_denominator.as_str() {
-        "" => String::new(),
-        denominator => format!("{}/{denominator}", quote.residual_numerator),
-    };
-    let fields = vec![
-        (
-            "quote",
-            Cell::text(format!("{}/{}", quote.provider, quote.quote_id)),
-        ),
-        ("state", Cell::text(text::quote_state(quote.state))),
-        ("taker", Cell::text(&quote.taker)),
-        ("source_asset", Cell::text(&quote.source_asset)),
-        ("source_amount", Cell::amount(&quote.source_amount)),
-        ("target_asset", Cell::text(&quote.target_asset)),
-        ("target_amount", Cell::amount(&quote.target_amount)),
-        ("pair", Cell::text(&quote.pair)),
-        ("rate", Cell::amount(&quote.rate)),
-        ("fixed_side", Cell::text(text::fixed_side(quote.fixed_side))),
-        ("rounding", Cell::text(text::rounding(quote.rounding))),
-        ("residual", Cell::text(residual)),
-        ("value_date", Cell::text(&quote.value_date)),
-        (
-            "accept_until",
-            Cell::text(text::time(quote.accept_until.as_ref())),
-        ),
-        (
-            "settle_by",
-            Cell::text(text::time(quote.settle_by.as_ref())),
-        ),
-    ];
-    print(format, &[Section::record("quote", fields)]);
 }
 
 #[cfg(test)]

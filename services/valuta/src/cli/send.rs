@@ -169,7 +169,8 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn progress(count: u64) -> ProgressBar {
+/// A bar on a terminal; elsewhere nothing.
+pub fn progress(count: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

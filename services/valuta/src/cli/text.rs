@@ -1,7 +1,7 @@
 //! Wire values as people write them, both ways: times, enums, references.
 
 use crate::client::CliError;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use prost_types::Timestamp;
 use valuta_proto::v1;
 
@@ -128,6 +128,15 @@ pub fn status(value: i32) -> String {
 /// For clap: an instant.
 pub fn time_argument(text: &str) -> Result<Timestamp, String> {
     parse_time(text)
+}
+
+/// For clap: a day.
+///
+/// # Errors
+/// What is expected instead.
+pub fn parse_date(text: &str) -> Result<NaiveDate, String> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
+    date.map_err(|_| "a date is YYYY-MM-DD".into())
 }
 
 /// A quote as `PROVIDER/ID`.

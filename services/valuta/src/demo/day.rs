@@ -215,7 +215,7 @@ impl Demo {
         )?;
         let unsettled = self.unsettled(&cycle.name).await?;
         // A matched trade is one unit, and two instructions.
-        let sides = |unsettled: &v1::Unsettled| {
+        let sides = |unsettled: &v1::Explanation| {
             let status = unsettled.status.as_ref();
             1 + u64::from(status.is_some_and(|status| status.matched_with != 0))
         };
@@ -225,7 +225,7 @@ impl Demo {
             .check(name, explained == cycle.left_behind, || count(explained))?;
         self.show_binding(&unsettled);
         let of_late =
-            |unsettled: &&v1::Unsettled| is_floor(unsettled) && unsettled.participant == late;
+            |unsettled: &&v1::Explanation| is_floor(unsettled) && unsettled.participant == late;
         let binding = unsettled.iter().find(of_late);
         let name = format!("an account of {late} binds");
         self.stage
@@ -240,7 +240,7 @@ impl Demo {
     }
 
     /// Every member that the last run left behind.
-    async fn unsettled(&self, cycle: &str) -> Result<Vec<v1::Unsettled>, CliError> {
+    async fn unsettled(&self, cycle: &str) -> Result<Vec<v1::Explanation>, CliError> {
         let mut request = v1::ListUnsettledRequest {
             cycle: cycle.to_owned(),
             page_size: 1_000,
@@ -263,7 +263,7 @@ impl Demo {
 
     /// How many members each bank's accounts bind. Others bind than the late one: what they were to
     /// receive is left behind too.
-    fn show_binding(&self, unsettled: &[v1::Unsettled]) {
+    fn show_binding(&self, unsettled: &[v1::Explanation]) {
         let mut floors: BTreeMap<&str, u64> = BTreeMap::new();
         for unsettled in unsettled.iter().filter(|unsettled| is_floor(unsettled)) {
             *floors.entry(&unsettled.participant).or_default() += 1;
@@ -283,7 +283,10 @@ impl Demo {
     }
 
     /// Who is left behind, by which test, and what is missing.
-    pub fn show_unsettled<'a>(&self, unsettled: impl Iterator<Item = (String, &'a v1::Unsettled)>) {
+    pub fn show_unsettled<'a>(
+        &self,
+        unsettled: impl Iterator<Item = (String, &'a v1::Explanation)>,
+    ) {
         let widths = [-10, -6, -10, -9, 20, -12];
         self.stage.row(
             &widths,
@@ -341,7 +344,7 @@ impl Demo {
     }
 }
 
-fn is_floor(unsettled: &v1::Unsettled) -> bool {
+fn is_floor(unsettled: &v1::Explanation) -> bool {
     unsettled.test == "floor"
 }
 

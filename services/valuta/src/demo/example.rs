@@ -251,7 +251,7 @@ impl Demo {
         self.check_principal(cycle)
     }
 
-    fn check_first_binding(&mut self, unsettled: &[v1::Unsettled]) -> Result<(), CliError> {
+    fn check_first_binding(&mut self, unsettled: &[v1::Explanation]) -> Result<(), CliError> {
         let first = unsettled.iter().find(|unsettled| unsettled.test == "floor");
         let (_, asset, missing) = PAY_INS[2];
         let is_c = first.is_some_and(|first| {
@@ -298,7 +298,7 @@ impl Demo {
     }
 }
 
-fn name_of(trades: &[Trade], unsettled: &v1::Unsettled) -> String {
+fn name_of(trades: &[Trade], unsettled: &v1::Explanation) -> String {
     let sequence = unsettled
         .status
         .as_ref()

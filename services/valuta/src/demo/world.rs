@@ -185,6 +185,7 @@ fn rate_set<'a>(rates: impl Iterator<Item = (String, &'a str)>, source: &str) ->
         ask: rate.to_owned(),
         time,
         source: source.to_owned(),
+        ..Default::default()
     };
     rates.map(rate).collect()
 }

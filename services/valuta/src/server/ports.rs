@@ -4,6 +4,7 @@ use prost::Message as _;
 use settlement_core::command::{Caller, Command, Position, Refusal};
 use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp, Uetr};
 use settlement_core::instruction::Submissions;
+use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -55,6 +56,10 @@ impl ports::Engine for EnginePort {
             time: answered.time,
             view: answered.view,
         })
+    }
+
+    async fn frozen(&self, min_sequence: Sequence) -> Result<Arc<FrozenView>, EngineError> {
+        self.0.frozen(min_sequence).await.map_err(engine_error)
     }
 
     async fn content(&self, sequence: Sequence) -> Result<Option<ports::Content>, EngineError> {

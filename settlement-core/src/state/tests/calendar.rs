@@ -358,6 +358,10 @@ fn a_cancel_comes_before_its_cut_off() {
             "A -> B 1.00 EUR + B -> A 1 JPY, id=1, trade=T",
             "the cancel cut-off of EUR has passed",
         ),
+        (
+            "A -> B 1.00 EUR, id=1, approvers=1/B",
+            "the cancel cut-off of EUR has passed",
+        ),
         ("A -> B 1.00 USD, id=1", "done"),
         ("A -> B 1.00 USD, id=1, net", "done"),
     ] {
@@ -455,4 +459,22 @@ fn reads_records_from_before_calendars() {
         calendar: None,
     };
     assert_eq!(minicbor::decode::<Event>(&bytes).unwrap(), event);
+}
+
+/// Accepted in time, but ready only when the asset no longer joins cycles.
+#[test]
+fn a_condition_may_come_true_too_late_for_an_asset() {
+    let close = cut_off("EUR", CutOffPurpose::Close, "10:30", "Europe/Berlin");
+    for (line, at_one) in [
+        ("A -> B 1.00 EUR, net, after=1h", "TM01 PastAssetCutOff"),
+        ("A -> B 1.00 USD, net, after=1h", "member 1"),
+    ] {
+        let mut world = World::with_cut_offs(&[close]);
+        world.open(1).unwrap();
+        let sent = world.submit(line);
+        assert_eq!(words(&sent), "not before", "{line}");
+        world.at(1).tick();
+        assert_eq!(world.status(sent.sequence), at_one, "{line}");
+        world.finish();
+    }
 }

@@ -24,6 +24,7 @@ mod cycles;
 mod frozen;
 mod gross;
 mod instructions;
+mod quote_requests;
 mod quotes;
 mod rates;
 mod simulation;

@@ -4,7 +4,7 @@ use super::*;
 use fx::{Pair, Rounding};
 use rust_decimal::Decimal;
 
-fn terms(id: &str) -> QuoteTerms {
+pub(super) fn terms(id: &str) -> QuoteTerms {
     QuoteTerms {
         quote_id: short(id),
         taker: bic("A"),
@@ -18,6 +18,7 @@ fn terms(id: &str) -> QuoteTerms {
         value_date: MORNING.date(),
         accept_until: Timestamp(MORNING.0 + HOUR_MS),
         settle_by: Timestamp(MORNING.0 + 2 * HOUR_MS),
+        quote_request: None,
     }
 }
 

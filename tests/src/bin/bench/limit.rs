@@ -112,6 +112,27 @@ impl PaymentService for Bare {
         not_measured()
     }
 
+    async fn approve_instruction(
+        &self,
+        _: Request<v1::ApproveInstructionRequest>,
+    ) -> Result<Response<v1::ApproveInstructionResponse>, Status> {
+        not_measured()
+    }
+
+    async fn show_preimage(
+        &self,
+        _: Request<v1::ShowPreimageRequest>,
+    ) -> Result<Response<v1::ShowPreimageResponse>, Status> {
+        not_measured()
+    }
+
+    async fn set_priority(
+        &self,
+        _: Request<v1::SetPriorityRequest>,
+    ) -> Result<Response<v1::SetPriorityResponse>, Status> {
+        not_measured()
+    }
+
     async fn watch_instructions(
         &self,
         _: Request<v1::WatchInstructionsRequest>,

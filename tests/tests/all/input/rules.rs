@@ -115,6 +115,10 @@ async fn limits_and_dates_hold() {
         ("RJCT DT03 NO_BUSINESS_DAY value_date", |i| {
             net(i, "2026-11-22")
         }),
+        // Thanksgiving in the United States.
+        ("RJCT DT03 HOLIDAY_OF_ASSET legs[0].asset", |i| {
+            net(i, "2026-11-26")
+        }),
         ("RJCT DT04 VALUE_DATE_TOO_FAR_AHEAD value_date", |i| {
             i.value_date = "2026-11-23".into()
         }),

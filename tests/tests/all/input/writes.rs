@@ -237,6 +237,7 @@ fn rates() -> v1::SetRatesRequest {
             ask: "1.11".to_owned(),
             time: Some(timestamp(MORNING_MS)),
             source: "test".to_owned(),
+            ..Default::default()
         }],
     }
 }
@@ -303,6 +304,24 @@ async fn rates_and_cycles_name_their_fields() {
     );
 }
 
+fn cut_off(asset: &str, zone: &str, time: &str, days_before: u32) -> v1::AssetCutOff {
+    v1::AssetCutOff {
+        asset: asset.to_owned(),
+        purpose: v1::CutOffPurpose::Customer.into(),
+        zone: zone.to_owned(),
+        time: time.to_owned(),
+        days_before,
+    }
+}
+
+fn day(asset: &str, date: &str, kind: v1::DayKind) -> v1::AssetDay {
+    v1::AssetDay {
+        asset: asset.to_owned(),
+        date: date.to_owned(),
+        kind: kind.into(),
+    }
+}
+
 #[tokio::test]
 async fn the_scheme_names_its_fields() {
     let town = Town::funded().await;
@@ -332,6 +351,15 @@ async fn the_scheme_names_its_fields() {
         "InvalidArgument FIELD_INVALID scheme.accounts[0].state -", |r| of(r).accounts[0].state = 7;
         "InvalidArgument FIELD_INVALID scheme.cut_offs.zone -", |r| of(r).cut_offs.as_mut().unwrap().zone = "Mars".into();
         "InvalidArgument FIELD_INVALID scheme.cut_offs -", |r| of(r).cut_offs.as_mut().unwrap().pay_in = "13:59".into();
+        "InvalidArgument FIELD_MISSING scheme.asset_cut_offs[0].asset -", |r| of(r).asset_cut_offs = vec![cut_off("", "Asia/Tokyo", "12:00", 0)];
+        "NotFound NOT_FOUND scheme.asset_cut_offs[0].asset -", |r| of(r).asset_cut_offs = vec![cut_off("XXX", "Asia/Tokyo", "12:00", 0)];
+        "InvalidArgument FIELD_INVALID scheme.asset_cut_offs[0].zone -", |r| of(r).asset_cut_offs = vec![cut_off("JPY", "Mars", "12:00", 0)];
+        "InvalidArgument FIELD_INVALID scheme.asset_cut_offs[0].time -", |r| of(r).asset_cut_offs = vec![cut_off("JPY", "Asia/Tokyo", "24:00", 0)];
+        "InvalidArgument FIELD_INVALID scheme.asset_cut_offs[0].days_before -", |r| of(r).asset_cut_offs = vec![cut_off("JPY", "Asia/Tokyo", "12:00", 6)];
+        "InvalidArgument FIELD_INVALID scheme.asset_cut_offs[1] -", |r| of(r).asset_cut_offs = vec![cut_off("JPY", "Asia/Tokyo", "12:00", 0); 2];
+        "NotFound NOT_FOUND scheme.days[0].asset -", |r| of(r).days = vec![day("XXX", "2026-12-24", v1::DayKind::Holiday)];
+        "InvalidArgument FIELD_INVALID scheme.days[0].date -", |r| of(r).days = vec![day("JPY", "2026-02-30", v1::DayKind::Holiday)];
+        "InvalidArgument FIELD_MISSING scheme.days[0].kind -", |r| of(r).days = vec![day("JPY", "2026-12-24", v1::DayKind::Unspecified)];
     ]);
     let account = || v1::SetAccountStateRequest {
         participant: A.to_owned(),

@@ -33,6 +33,7 @@ async fn scheduled() -> (Town, v1::Cycle) {
         ask: rate.to_owned(),
         time: Some(timestamp(MORNING_MS)),
         source: "example".to_owned(),
+        ..Default::default()
     };
     let rates = v1::SetRatesRequest {
         request_id: town.request_id(),
