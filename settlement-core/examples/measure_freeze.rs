@@ -1,14 +1,17 @@
 //! Measures a frozen view: `cargo run --release -p settlement-core --example measure_freeze [identities]`.
 //!
 //! A million accounts, 100,000 waiting units, ten million identities unless told otherwise. Prints what
-//! taking a view costs the writer, and what a batch of 1,000 takes before, right after, and later: time
+//! taking a view costs the writer, what a batch of 1,000 takes before, right after, and later, and what
+//! explanations and what-if over a view take, with the batches beside them: time
 //! on the wall, so that on a machine that others use the medians say more than the longest.
 
 use fx::{AssetCode, DecimalText};
 use settlement_core::command::*;
 use settlement_core::ids::*;
 use settlement_core::instruction::*;
-use settlement_core::state::State;
+use settlement_core::state::{Change, FrozenView, RunScope, State};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 /// 2026-11-20, a Friday, at 09:00 UTC.
@@ -266,4 +269,45 @@ fn main() {
     Times(taking).line("taking a view");
     Times(first).line("the batch right after");
     Times(later).line("batches after that");
+    questions(&mut engine, &mut timed);
+}
+
+/// What questions over a view take, and what the engine's batches take meanwhile.
+fn questions(engine: &mut Engine, timed: &mut impl FnMut(&mut Engine) -> u64) {
+    let frozen = engine.state.freeze();
+    let view = Arc::new(FrozenView::new(frozen, Sequence(engine.next - 1), NOW));
+    let waiting = view
+        .explain_all(RunScope::Gross, None, 0, 64, false)
+        .expect("the gross lane is always there");
+    let mut explain = Vec::new();
+    for waits in &waiting {
+        let started = Instant::now();
+        std::hint::black_box(view.explain(waits.answer.sequence));
+        explain.push(nanoseconds(started));
+    }
+    Times(explain).line("explaining one, each on an account of its own");
+    let changes = [Change::PayIn {
+        participant: waiting[0].participant,
+        asset: waiting[0].asset.code,
+        amount: 1_000_00,
+    }];
+    let stop = Arc::new(AtomicBool::new(false));
+    let asking = {
+        let (view, stop) = (Arc::clone(&view), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            let mut took = Vec::new();
+            while !stop.load(Relaxed) || took.is_empty() {
+                let started = Instant::now();
+                std::hint::black_box(view.what_if(RunScope::Gross, &changes)).expect("supposed");
+                took.push(nanoseconds(started));
+            }
+            took
+        })
+    };
+    let beside: Vec<u64> = (0..VIEWS * BATCHES_BETWEEN)
+        .map(|_| timed(engine))
+        .collect();
+    stop.store(true, Relaxed);
+    Times(asking.join().expect("asked")).line("what-if, one after the other");
+    Times(beside).line("a batch beside them");
 }

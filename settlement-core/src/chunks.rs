@@ -11,6 +11,7 @@
 //! for each at every freeze. The tail asks nothing.
 
 use crate::shared::{Freeze, Shared};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::cmp::Ordering;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
@@ -165,6 +166,30 @@ impl<T: Clone, const LEAF: usize> Freeze for Chunks<T, LEAF> {
         for node in &mut self.nodes {
             node.freeze_after(|_| {});
         }
+    }
+}
+
+impl<C, T: Clone, const LEAF: usize> Encode<C> for Chunks<T, LEAF>
+where
+    T: Encode<C>,
+{
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.array(self.len() as u64)?;
+        self.iter().try_for_each(|value| value.encode(e, ctx))
+    }
+}
+
+impl<'b, C, T: Clone, const LEAF: usize> Decode<'b, C> for Chunks<T, LEAF>
+where
+    T: Decode<'b, C>,
+{
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let values = d.array_iter_with(ctx)?;
+        values.collect()
     }
 }
 

@@ -90,11 +90,14 @@ pub struct Conditions {
 }
 
 /// How far an instruction's own conditions have come.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub(crate) struct Progress {
+    #[n(0)]
     conditions: Box<Conditions>,
     /// One bit per named approver.
+    #[n(1)]
     approved: u32,
+    #[n(2)]
     preimage_shown: bool,
 }
 

@@ -7,16 +7,20 @@ use crate::ids::{AccountId, AssetId, Bic, ParticipantId};
 use crate::shared::Freeze;
 use crate::table::Table;
 use fx::AssetCode;
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::sync::Arc;
 
 /// An account as the directory knows it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct AccountEntry {
     /// Whose.
+    #[n(0)]
     pub participant: ParticipantId,
     /// In which asset.
+    #[n(1)]
     pub asset: AssetId,
     /// Open, blocked or closed.
+    #[n(2)]
     pub state: AccountState,
 }
 
@@ -173,5 +177,48 @@ impl Freeze for Directory {
             account_ids: _,
         } = self;
         accounts.freeze();
+    }
+}
+
+impl<C> Encode<C> for Directory {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let Self {
+            assets,
+            participants,
+            accounts,
+            asset_ids: _,
+            participant_ids: _,
+            account_ids: _,
+        } = self;
+        e.array(3)?;
+        assets.as_slice().encode(e, ctx)?;
+        participants.as_slice().encode(e, ctx)?;
+        accounts.encode(e, ctx)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Directory {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        if d.array()? != Some(3) {
+            return Err(minicbor::decode::Error::message("a directory has 3 parts"));
+        }
+        let mut directory = Self::default();
+        for line in d.array_iter_with(ctx)? {
+            directory.set_asset(line?);
+        }
+        for line in d.array_iter_with(ctx)? {
+            directory.set_participant(line?);
+        }
+        for entry in d.array_iter_with(ctx)? {
+            let entry: AccountEntry = entry?;
+            let key = account_key(entry.participant, entry.asset);
+            directory.account_ids.insert(key);
+            directory.accounts.push(entry);
+        }
+        Ok(directory)
     }
 }

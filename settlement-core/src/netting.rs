@@ -11,15 +11,22 @@
 //! arrays. Bilateral nets do too while all pairs fit in [`DENSE_CELLS_MAX`]; beyond it they go into a
 //! tree, slower but no larger than the pairs that trade.
 
+mod compression;
 mod efficiency;
+mod liquidity;
+mod swap;
 
+pub use compression::{Circle, Compression, Obligation, compress};
 pub use efficiency::{Fraction, RATE_SCALE, Valuation};
+pub use liquidity::{Curve, Point, curves};
+pub use swap::{Swap, swaps};
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
 use crate::run::Leg;
+use minicbor::{Decode, Encode};
 
 /// How many (pair, asset) sums bilateral netting holds in one array: 128 MiB of `i128`.
 pub const DENSE_CELLS_MAX: usize = 1 << 23;
@@ -127,15 +134,19 @@ impl Owners {
 
 /// What one participant nets against another in one asset, never zero. The other way around it is the
 /// same with the other sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct BilateralNet {
     /// The participant of the lower index.
+    #[n(0)]
     pub participant: u32,
     /// The other one.
+    #[n(1)]
     pub against: u32,
     /// The asset.
+    #[n(2)]
     pub asset: u32,
     /// Minor units; above zero, `participant` receives.
+    #[cbor(n(3), with = "crate::record::wide")]
     pub net: i128,
 }
 

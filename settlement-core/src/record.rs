@@ -226,6 +226,27 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// `i128` in CBOR, within structs that are not journaled.
+pub(crate) mod wide {
+    use crate::event::i128Cbor;
+    use minicbor::{Decode, Decoder, Encode, Encoder};
+
+    pub(crate) fn encode<C, W: minicbor::encode::Write>(
+        value: &i128,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        i128Cbor(*value).encode(e, ctx)
+    }
+
+    pub(crate) fn decode<C>(
+        d: &mut Decoder<'_>,
+        ctx: &mut C,
+    ) -> Result<i128, minicbor::decode::Error> {
+        i128Cbor::decode(d, ctx).map(|value| value.0)
+    }
+}
+
 /// `Decimal` in CBOR: its text, which keeps scale and value exactly.
 pub(crate) mod decimal {
     use minicbor::{Decoder, Encoder};

@@ -70,6 +70,27 @@ impl<T: Clone + Default> Shared<T> {
     }
 }
 
+/// What an `Arc` holds, in CBOR.
+pub(crate) mod arc {
+    use minicbor::{Decode, Decoder, Encode, Encoder};
+    use std::sync::Arc;
+
+    pub(crate) fn encode<C, T: Encode<C>, W: minicbor::encode::Write>(
+        value: &Arc<T>,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        (**value).encode(e, ctx)
+    }
+
+    pub(crate) fn decode<'b, C, T: Decode<'b, C>>(
+        d: &mut Decoder<'b>,
+        ctx: &mut C,
+    ) -> Result<Arc<T>, minicbor::decode::Error> {
+        T::decode(d, ctx).map(Arc::new)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

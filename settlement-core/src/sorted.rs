@@ -9,6 +9,7 @@
 //! The top grows with the map: 25 nodes for 100,000 entries, 2,500 for ten million.
 
 use crate::shared::{Freeze, Shared};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// Small, since it is copied; large enough that a leaf's keys share cache lines.
 const LEAF_ENTRIES_MAX: usize = 64;
@@ -225,6 +226,32 @@ impl<K: Clone, V: Clone> Freeze for Sorted<K, V> {
                     .for_each(|(_, leaf)| leaf.freeze_after(|_| {}));
             });
         }
+    }
+}
+
+impl<C, K: Ord + Copy, V: Clone> Encode<C> for Sorted<K, V>
+where
+    K: Encode<C>,
+    V: Encode<C>,
+{
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.array(self.iter().count() as u64)?;
+        self.iter().try_for_each(|entry| entry.encode(e, ctx))
+    }
+}
+
+impl<'b, C, K: Ord + Copy, V: Clone> Decode<'b, C> for Sorted<K, V>
+where
+    K: Decode<'b, C>,
+    V: Decode<'b, C>,
+{
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let entries = d.array_iter_with(ctx)?;
+        entries.collect()
     }
 }
 

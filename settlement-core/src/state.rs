@@ -44,6 +44,7 @@ mod rates;
 mod requests;
 mod risk;
 mod rounding_ledger;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod unmatched;
@@ -63,11 +64,12 @@ use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::view::{CommandAnswer, InstructionAnswer, Statistics};
 use batch::GrossBatch;
-use calendar::EntryCutOffs;
+use calendar::{EntryCutOffs, OpenToday};
 use cycles::{Cycle, Cycles};
 use fx::{AssetCode, Calendars};
 use identities::Identities;
 use limits::{Limits, Usage};
+use minicbor::{Decode, Encode};
 use pending::{Documents, Expiries, Groups, Pending};
 use queues::Queues;
 use quotes::Quotes;
@@ -79,6 +81,7 @@ use unmatched::Unmatched;
 
 pub use frozen::{Change, FrozenView, RunScope, WhatIfError};
 pub use lifecycle::RunRequest;
+pub use snapshot::{SNAPSHOT_VERSION, SnapshotError};
 
 /// A day in milliseconds.
 const DAY_MS: i64 = 86_400_000;
@@ -90,17 +93,21 @@ pub const CREATED_AGE_MS_MAX: i64 = 400 * DAY_MS;
 pub const VALUE_DATE_AHEAD_DAYS_MAX: i32 = 400;
 
 /// One account. Minor units.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Encode, Decode)]
 struct Account {
+    #[n(0)]
     free: i64,
     /// The sum of its funds in cycles.
+    #[n(1)]
     reserved: i64,
 }
 
 /// What came into, and went out of, the scheme in one asset. Minor units.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Encode, Decode)]
 struct Mirror {
+    #[cbor(n(0), with = "crate::record::wide")]
     total_in: i128,
+    #[cbor(n(1), with = "crate::record::wide")]
     total_out: i128,
 }
 
@@ -115,6 +122,7 @@ pub struct State {
     calendars: Arc<Calendars>,
     /// Worked out from the two above; no part of the replicated state.
     entry_cut_offs: EntryCutOffs,
+    open_today: OpenToday,
     directory: Directory,
     /// By account id.
     accounts: Chunks<Account, 64>,
@@ -160,6 +168,7 @@ impl State {
             asset_cut_offs: Sorted::default(),
             calendars: Arc::new(Calendars::new()),
             entry_cut_offs: EntryCutOffs::default(),
+            open_today: OpenToday::default(),
             directory: Directory::default(),
             accounts: Chunks::default(),
             mirrors: Chunks::default(),
@@ -224,6 +233,7 @@ impl State {
             self.enact(sequence, now, event, events);
             return answer;
         }
+        self.prepare_today(now.date());
         self.prepare_cut_offs(batch, item, now);
         let event = self.decide_instruction(batch, item, now);
         self.enact(sequence, now, event, events);
@@ -341,6 +351,11 @@ impl State {
         self.identities.len() as u64
     }
 
+    /// Whether its time comes from [`Action::SetTime`] alone.
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
     /// What a rehearsal's time was set to last.
     pub fn rehearsal_time(&self) -> Option<Timestamp> {
         self.rehearsal_time
@@ -443,6 +458,7 @@ impl Freeze for State {
             asset_cut_offs,
             calendars: _,
             entry_cut_offs: _,
+            open_today: _,
             directory,
             accounts,
             mirrors,

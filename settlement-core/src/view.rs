@@ -9,6 +9,7 @@ use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
 use crate::risk::{Model, RiskLine};
 use fx::{AssetCode, BestRate, DecimalText, Fraction, Pair};
+use minicbor::{Decode, Encode};
 
 /// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,12 +187,17 @@ pub struct FundView {
 }
 
 /// A cycle's state, in order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[cbor(index_only)]
 #[allow(missing_docs)]
 pub enum CycleState {
+    #[n(0)]
     Open,
+    #[n(1)]
     Closed,
+    #[n(2)]
     Settling,
+    #[n(3)]
     Completed,
 }
 
@@ -453,15 +459,21 @@ pub struct ControlTotal {
 }
 
 /// Counts since the beginning.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]
 #[allow(missing_docs)]
 pub struct Statistics {
+    #[n(0)]
     pub instructions: u64,
+    #[n(1)]
     pub settled: u64,
+    #[n(2)]
     pub rejected: u64,
+    #[n(3)]
     pub cancelled: u64,
     /// Queued, unmatched, held, or members of a cycle.
+    #[n(4)]
     pub waiting: u64,
+    #[n(5)]
     pub batches: BatchNumber,
 }
 

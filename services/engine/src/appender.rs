@@ -3,7 +3,7 @@
 use crate::writer::Message;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
-use valuta_journal::{AppendError, Journal, RECORD_BYTES_MAX, framed_bytes};
+use valuta_journal::{AppendError, Cursor, Journal, RECORD_BYTES_MAX, framed_bytes};
 
 /// An idle journal is marked within this of its last append, so that damage to what was acknowledged
 /// is never taken for a torn tail.
@@ -29,8 +29,8 @@ pub(crate) enum Append {
 pub(crate) struct Appended {
     /// The buffer, to be filled again.
     pub payload: Vec<u8>,
-    /// Fatal, unless the record is durable.
-    pub result: Result<(), AppendError>,
+    /// Fatal, unless the record is durable: then the journal's end, if there was a record.
+    pub result: Result<Option<Cursor>, AppendError>,
     /// There is space for the next two records.
     pub space: bool,
 }
@@ -87,19 +87,19 @@ fn carry_out(journal: &mut dyn Journal, order: Append) -> Appended {
             let started = Instant::now();
             let result = journal
                 .append(first_sequence, last_sequence, time_ms, &payload)
-                .map(|_| ());
+                .map(Some);
             metrics::histogram!("valuta_journal_append_seconds").record(started.elapsed());
             metrics::counter!("valuta_journal_bytes_total").increment(payload.len() as u64);
             (payload, result)
         }
-        Append::TryReserve => (Vec::new(), Ok(())),
+        Append::TryReserve => (Vec::new(), Ok(None)),
     };
     // A journal that fails while it takes space has failed: what it wrote before is durable, but the
     // process must stop, and a start answers for it.
-    match result.and_then(|()| has_space(journal)) {
-        Ok(space) => Appended {
+    match result.and_then(|end| Ok((end, has_space(journal)?))) {
+        Ok((end, space)) => Appended {
             payload,
-            result: Ok(()),
+            result: Ok(end),
             space,
         },
         Err(error) => Appended {

@@ -19,16 +19,21 @@
 //! | `step` | one record in the making, with the answers that wait for it |
 //! | `appender` | the journal's own thread |
 //! | `replay` | journal to state, at start |
+//! | `snapshot`, `snapshotter` | the whole state on disk, and when |
 //! | `clock` | record time: never back, never a silent jump |
 
 mod appender;
 mod clock;
 pub mod handle;
 mod replay;
+mod snapshot;
+mod snapshotter;
 mod step;
 mod writer;
 
 pub use clock::{Clock, FORWARD_JUMP_MS_MAX, SystemClock};
 pub use handle::{Answered, Content, EngineError, Handle};
-pub use replay::{ReplayError, Replayed, replay};
+pub use replay::{Recovered, ReplayError, Replayed, recover, replay};
+pub use snapshot::Snapshots;
+pub use snapshotter::SnapshotOptions;
 pub use writer::{Engine, StopReason};

@@ -1,11 +1,13 @@
-//! Journal to state, at start: one thread reads, verifies and decodes, the other applies.
+//! Journal to state, at start, from a snapshot if there is one: one thread reads, verifies and decodes, the other applies.
 
+use crate::snapshot::{Opened, Place, Snapshots};
 use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::record::{self, PayloadError};
 use settlement_core::state::State;
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use valuta_journal::{JournalReader, ReadError, Record};
+use valuta_journal::{Journal, JournalReader, ReadError, Record};
 
 /// Decoded records between the two threads; each is at most a few MiB.
 const RECORDS_AHEAD: usize = 8;
@@ -57,12 +59,85 @@ struct Decoded {
     events: Vec<Event>,
 }
 
+/// A journal's state, and how it was come by.
+pub struct Recovered {
+    /// At the journal's end.
+    pub state: State,
+    /// What was read to come there.
+    pub replayed: Replayed,
+    /// The last sequence of the snapshot that was loaded.
+    pub snapshot: Option<u64>,
+}
+
+/// The state at the journal's end: the newest snapshot that is whole and that the journal holds, and
+/// the records after it. One that is neither is passed over, and the log says why.
+pub fn recover(
+    journal: &dyn Journal,
+    snapshots: &Snapshots,
+    rehearsal: bool,
+) -> Result<Recovered, ReplayError> {
+    for (_, path) in snapshots.newest_first() {
+        match load(journal, &path, rehearsal) {
+            Ok((mut state, place)) => {
+                let start = Replayed {
+                    sequence: place.cursor.sequence,
+                    time: place.time,
+                    ..Replayed::default()
+                };
+                let mut reader = journal.reader(Some(place.cursor))?;
+                return Ok(Recovered {
+                    replayed: replay_after(start, &mut *reader, &mut state)?,
+                    state,
+                    snapshot: Some(place.cursor.sequence),
+                });
+            }
+            Err(reason) => {
+                tracing::warn!(file = %path.display(), reason, "a snapshot is passed over");
+            }
+        }
+    }
+    let mut state = State::new(rehearsal);
+    Ok(Recovered {
+        replayed: replay(&mut *journal.reader(None)?, &mut state)?,
+        state,
+        snapshot: None,
+    })
+}
+
+/// A snapshot's state and its place in this journal, or why it is not used.
+fn load(journal: &dyn Journal, path: &Path, rehearsal: bool) -> Result<(State, Place), String> {
+    let opened = Opened::open(path).map_err(|error| error.to_string())?;
+    let Place { cursor, time } = opened.place;
+    if cursor.journal != journal.id() {
+        return Err(format!("it is of journal {}", cursor.journal));
+    }
+    // In a copy of the journal offsets may differ: the sequence says where, the chain that it is so.
+    let here = journal.lookup().cursor_after(cursor.sequence);
+    let here = here.map_err(|error| error.to_string())?;
+    let Some(here) = here.filter(|here| here.chain == cursor.chain) else {
+        return Err(format!("the journal is another at {}", cursor.sequence));
+    };
+    let state = opened.load().map_err(|error| error.to_string())?;
+    if state.is_rehearsal() != rehearsal {
+        return Err("a rehearsal's, or not, as the journal is".to_owned());
+    }
+    Ok((state, Place { cursor: here, time }))
+}
+
 /// Applies every record that `reader` has to `state`.
 pub fn replay(reader: &mut dyn JournalReader, state: &mut State) -> Result<Replayed, ReplayError> {
+    replay_after(Replayed::default(), reader, state)
+}
+
+/// Goes on from what was read before.
+fn replay_after(
+    mut replayed: Replayed,
+    reader: &mut dyn JournalReader,
+    state: &mut State,
+) -> Result<Replayed, ReplayError> {
     let (sender, decoded) = sync_channel(RECORDS_AHEAD);
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(reader, &sender));
-        let mut replayed = Replayed::default();
         for record in decoded {
             apply(state, &record, &mut replayed);
         }

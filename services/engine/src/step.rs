@@ -5,7 +5,7 @@ use settlement_core::command::Refusal;
 use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::record::{self, Input};
-use settlement_core::state::FrozenView;
+use settlement_core::state::{FrozenView, State};
 use settlement_core::view::{CommandAnswer, SubmitAnswer};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -41,6 +41,8 @@ pub(crate) struct Step {
     pub time_set: Option<Timestamp>,
     pub payload: Vec<u8>,
     pub answers: Vec<Pending>,
+    /// The state after it, if a snapshot is to be taken of it.
+    pub frozen: Option<State>,
 }
 
 impl Step {

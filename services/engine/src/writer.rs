@@ -6,6 +6,8 @@ use crate::handle::{
     Answered, EngineError, Handle, IN_FLIGHT_INSTRUCTIONS_MAX, TokenTable, Watermark,
 };
 use crate::replay::Replayed;
+use crate::snapshot::Place;
+use crate::snapshotter::{SnapshotOptions, Snapshotter};
 use crate::step::{CommandReply, FreezeReply, Pending, QueryReply, Step, SubmitReply};
 use settlement_core::command::{Action, Command};
 use settlement_core::event::Event;
@@ -82,9 +84,13 @@ impl Engine {
         replayed: Replayed,
         clock: Box<dyn Clock>,
         rehearsal: bool,
+        snapshots: Option<SnapshotOptions>,
     ) -> std::io::Result<(Self, Handle)> {
         let (mailbox, messages) = channel();
         let (orders, append_orders) = channel();
+        let end = journal.tail();
+        let snapshotter =
+            snapshots.map(|options| Snapshotter::start(options, replayed.records > 0));
         let space = appender::has_space(&mut *journal).map_err(std::io::Error::other)?;
         let mark = Watermark {
             sequence: replayed.sequence,
@@ -115,6 +121,11 @@ impl Engine {
             space,
             closing: false,
             running: None,
+            end: Place {
+                cursor: end,
+                time: replayed.time,
+            },
+            snapshotter: snapshotter.transpose()?,
             next_tick: Instant::now() + TICK_EVERY,
             mailbox: mailbox.clone(),
             orders,
@@ -159,6 +170,9 @@ struct Writer {
     closing: bool,
     /// A cycle's run on a thread of its own.
     running: Option<JoinHandle<()>>,
+    /// The durable end.
+    end: Place,
+    snapshotter: Option<Snapshotter>,
     next_tick: Instant,
     tokens_version: u64,
     mailbox: Sender<Message>,
@@ -171,7 +185,14 @@ struct Writer {
 impl Writer {
     fn run(mut self, messages: &Receiver<Message>) -> StopReason {
         match self.serve(messages) {
-            Ok(()) => StopReason::ShutDown,
+            Ok(()) => {
+                // All that was taken is durable: this is the state at the journal's end.
+                if let Some(snapshotter) = self.snapshotter.take() {
+                    let end = Some(self.end).filter(|end| end.cursor.sequence > 0);
+                    snapshotter.finish(|| self.state.freeze(), end);
+                }
+                StopReason::ShutDown
+            }
             Err(reason) => {
                 tracing::error!(?reason, "the engine stops");
                 reason
@@ -425,6 +446,11 @@ impl Writer {
         let next = Step::start(self.step.last_sequence(), spare);
         let mut step = std::mem::replace(&mut self.step, next);
         metrics::histogram!("valuta_step_inputs").record(step.inputs as f64);
+        if let Some(snapshotter) = &mut self.snapshotter
+            && snapshotter.is_due_after(step.payload.len())
+        {
+            step.frozen = Some(self.state.freeze());
+        }
         // If the journal's thread is gone, its failure is in the mailbox and stops us.
         let _ = self.orders.send(Append::Record {
             first_sequence: step.first_sequence,
@@ -437,12 +463,12 @@ impl Writer {
 
     /// The step in flight is durable: final. It is repaired by replay if we die from here on.
     fn release(&mut self, appended: Appended) -> Result<(), StopReason> {
-        appended
+        let end = appended
             .result
             // May be on disk or not: never tried again, and no answer leaves.
             .map_err(|error| StopReason::Journal(error.to_string()))?;
         self.space = appended.space;
-        let Some(step) = self.in_flight.take() else {
+        let (Some(step), Some(cursor)) = (self.in_flight.take_if(|_| end.is_some()), end) else {
             return Ok(());
         };
         self.spare = appended.payload;
@@ -457,6 +483,13 @@ impl Writer {
         self.durable.send_replace(mark);
         self.sequence.send_replace(mark.sequence);
         metrics::gauge!("valuta_durable_sequence").set(mark.sequence as f64);
+        self.end = Place {
+            cursor,
+            time: mark.time,
+        };
+        if let (Some(snapshotter), Some(state)) = (&mut self.snapshotter, step.frozen) {
+            snapshotter.take(state, self.end);
+        }
         self.answer(step.answers);
         Ok(())
     }

@@ -24,7 +24,7 @@ pub struct Valuation {
 
 impl Valuation {
     /// The value of one minor unit, in 10^-20 of a base unit: the scale that all assets share.
-    fn minor_unit(self, asset: usize) -> Result<U256, NettingError> {
+    pub(super) fn minor_unit(self, asset: usize) -> Result<U256, NettingError> {
         if self.rate_scaled == 0
             || self.rate_scaled > RATE_SCALED_MAX
             || self.decimals > DECIMALS_MAX

@@ -1,6 +1,7 @@
 //! The frozen input of one run, and its hash.
 
 use fx::{DECIMALS_MAX, ValuationRate};
+use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -18,13 +19,16 @@ pub const HAIRCUT_SCALE: u16 = 10_000;
 pub const RATE_SCALED_MAX: i128 = 10_i128.pow(30);
 
 /// One leg of a unit: `amount` moves from `debtor` to `creditor`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Leg {
     /// The account that pays.
+    #[n(0)]
     pub debtor: u32,
     /// The account that receives.
+    #[n(1)]
     pub creditor: u32,
     /// Minor units, above 0.
+    #[n(2)]
     pub amount: i64,
 }
 

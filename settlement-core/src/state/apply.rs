@@ -148,6 +148,7 @@ impl State {
             Event::AssetDaySet(line) => {
                 Arc::make_mut(&mut self.calendars).set(line.asset, line.date.naive(), line.change);
                 self.entry_cut_offs.clear();
+                self.open_today.clear();
             }
             Event::TokenSet(token) => self.set_token(token),
             Event::TokenRevoked { label } => {

@@ -4,6 +4,7 @@ use crate::chunks::Chunks;
 use crate::event::{AccountAmount, Batch, MirrorAmount, i128Cbor};
 use crate::ids::{AccountId, AssetId, BatchNumber};
 use crate::shared::Freeze;
+use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// Changes by a dense number. What was touched is a list; a place per number says where in the list,
 /// and needs no clearing: it counts only if the list names the number there.
@@ -152,5 +153,50 @@ impl Freeze for GrossBatch {
         } = self;
         accounts.freeze();
         mirrors.freeze();
+    }
+}
+
+impl<C> Encode<C> for GrossBatch {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let Self {
+            number,
+            member_count,
+            accounts,
+            mirrors,
+        } = self;
+        e.array(4)?.encode_with(number, ctx)?.u32(*member_count)?;
+        for changes in [accounts, mirrors] {
+            e.array(changes.touched.len() as u64)?;
+            for &(index, amount) in changes.touched.iter() {
+                (index, i128Cbor(amount)).encode(e, ctx)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'b, C> Decode<'b, C> for GrossBatch {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        if d.array()? != Some(4) {
+            return Err(minicbor::decode::Error::message(
+                "a gross batch has 4 parts",
+            ));
+        }
+        let mut batch = Self {
+            number: d.decode_with(ctx)?,
+            member_count: d.u32()?,
+            ..Self::default()
+        };
+        for changes in [&mut batch.accounts, &mut batch.mirrors] {
+            for change in d.array_iter_with(ctx)? {
+                let (index, i128Cbor(amount)): (u32, _) = change?;
+                changes.add(index, amount);
+            }
+        }
+        Ok(batch)
     }
 }

@@ -18,6 +18,7 @@ use crate::run::{Bitmap, Leg, Problem};
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::view::CycleState;
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
@@ -161,9 +162,11 @@ impl Freeze for Units {
 }
 
 /// Sums of legs by account, grown as needed.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Sums {
+    #[n(0)]
     debits: Amounts,
+    #[n(1)]
     credits: Amounts,
 }
 
@@ -203,43 +206,71 @@ impl Sums {
 }
 
 /// One cycle.
-#[derive(Clone)]
+#[derive(Clone, Encode, Decode)]
 pub(crate) struct Cycle {
+    #[n(0)]
     pub(crate) name: CycleName,
+    #[n(1)]
     pub(crate) state: CycleState,
+    #[n(2)]
     pub(crate) cut_off: Timestamp,
+    #[n(3)]
     pub(crate) pay_in_deadline: Timestamp,
+    #[n(4)]
     pub(crate) completion_deadline: Timestamp,
+    #[n(5)]
     pub(crate) calendar: CycleCalendar,
+    #[cbor(n(26), default)]
     pub(crate) model: Model,
     /// What assets count for, frozen at the close, by asset.
+    #[cbor(n(27), default)]
     pub(crate) values: Vec<FrozenValue>,
+    #[n(6)]
     units: [Units; 3],
     /// Of members that are not held, settled ones included.
+    #[n(7)]
     sums: Sums,
+    #[n(8)]
     held_sums: Sums,
+    #[n(9)]
     pub(crate) funds: Amounts,
+    #[n(10)]
     pub(crate) opening_funds: Amounts,
     /// Since the close.
+    #[n(11)]
     pub(crate) paid_in: Amounts,
+    #[n(12)]
     pub(crate) paid_out: Amounts,
+    #[n(13)]
     pub(crate) schedule_version: u32,
+    #[n(14)]
     pub(crate) schedule_reason: String,
+    #[cbor(n(15), with = "crate::shared::arc")]
     pub(crate) lines: Arc<Vec<ScheduleLine>>,
+    #[cbor(n(16), with = "crate::record::wide")]
     pub(crate) gross_value: i128,
+    #[cbor(n(17), with = "crate::record::wide")]
     pub(crate) net_value: i128,
     /// Raised by every change of what a run reads.
+    #[n(18)]
     pub(crate) version: u64,
     /// The version of which a run's outcome is known.
+    #[n(19)]
     pub(crate) ran: Option<u64>,
+    #[n(20)]
     pub(crate) batches: Vec<BatchNumber>,
     /// As they were at completion.
+    #[cbor(n(21), with = "crate::shared::arc")]
     pub(crate) bilateral: Arc<Vec<BilateralNet>>,
     /// Instructions.
+    #[n(22)]
     pub(crate) members: u64,
+    #[n(23)]
     pub(crate) settled: u64,
     /// Units.
+    #[n(24)]
     unsettled_units: u64,
+    #[n(25)]
     held_units: u64,
 }
 
@@ -634,5 +665,60 @@ impl Freeze for Cycles {
         let Self { live, completed } = self;
         live.iter_mut().for_each(|(_, cycle)| cycle.freeze());
         completed.freeze();
+    }
+}
+
+/// Units one by one: how they lie in chunks is of no interest to who reads them.
+impl<C> Encode<C> for Units {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.array(self.places.len() as u64)?;
+        for at in 0..self.places.len() {
+            let place = self.places[at];
+            e.array(4)?.encode_with(place, ctx)?;
+            e.encode_with(self.rank(place), ctx)?.u8(self.flags[at])?;
+            self.legs(at).encode(e, ctx)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Units {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let mut units = Self::default();
+        for unit in d.array_iter_with(ctx)? {
+            let (place, rank, flags, legs): (EntryId, Rank, u8, Vec<Leg>) = unit?;
+            units.push(place, rank, flags, legs.into_iter());
+        }
+        Ok(units)
+    }
+}
+
+impl<C> Encode<C> for Cycles {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.array(self.len() as u64)?;
+        self.iter().try_for_each(|cycle| cycle.encode(e, ctx))
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Cycles {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let mut cycles = Self::default();
+        for cycle in d.array_iter_with(ctx)? {
+            let cycle: Cycle = cycle?;
+            let completed = cycle.state == CycleState::Completed;
+            cycles.push(cycle);
+            if completed {
+                cycles.complete(cycles.len() - 1);
+            }
+        }
+        Ok(cycles)
     }
 }

@@ -15,6 +15,7 @@
 //! over numbers of entries that it does not have. A shard that grows leaves the old slots to the views;
 //! a view that is written to copies a shard first.
 
+use super::snapshot::{Pieces, SnapshotError, Source};
 use crate::chunks::Chunks;
 use crate::ids::{Bic, Sequence, Uetr};
 use crate::instruction::{Digest, Identity, Kind};
@@ -22,6 +23,7 @@ use crate::rejection::Rejection;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::table::{Table, mix};
+use minicbor::{Decode, Encode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -39,8 +41,9 @@ const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
 const FREE: u32 = u32::MAX;
 
 /// An entry's number, in the order of sequences.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct EntryId(pub(crate) u32);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[cbor(transparent)]
+pub(crate) struct EntryId(#[n(0)] pub(crate) u32);
 
 /// Where an instruction, or both sides of a matched trade, stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,9 +100,11 @@ fn joined([upper, lower]: [u64; 2]) -> u128 {
 }
 
 /// Sender (20 bits), kind (3), state (3), matched (1), held (1); and the state's detail.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Encode, Decode)]
 struct Fields {
+    #[n(0)]
     packed: u32,
+    #[n(1)]
     detail: u32,
 }
 
@@ -119,11 +124,14 @@ const STATE_MASK: u32 = 0b111 << STATE_SHIFT;
 const MATCHED: u32 = 1 << (STATE_SHIFT + 3);
 const HELD: u32 = MATCHED << 1;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Encode, Decode)]
 struct Trade {
+    #[n(0)]
     first: EntryId,
+    #[n(1)]
     second: EntryId,
     /// Only state and held are used.
+    #[n(2)]
     fields: Fields,
 }
 
@@ -544,5 +552,89 @@ impl Freeze for Identities {
         senders.freeze();
         rejections.freeze();
         rejection_numbers.freeze();
+    }
+}
+
+/// Bytes of one entry with its fields in a snapshot.
+const KEPT_BYTES: usize = 48;
+/// Entries in one piece of a snapshot: 768 KiB.
+const KEPT_ENTRIES: usize = 1 << 14;
+
+/// What a snapshot holds of all identities, before their entries.
+type Kept = (u64, Chunks<Trade>, Chunks<Bic>, Chunks<Rejection>);
+
+impl Identities {
+    /// One piece for what entries refer to, then the entries, [`KEPT_ENTRIES`] to a piece.
+    pub(super) fn write_pieces<E>(&self, pieces: &mut Pieces<'_, E>) -> Result<(), E> {
+        let Self {
+            entries,
+            fields,
+            shards: _,
+            trades,
+            senders,
+            sender_numbers: _,
+            rejections,
+            rejection_numbers: _,
+        } = self;
+        pieces.put((entries.len() as u64, trades, senders, rejections))?;
+        let mut bytes = Vec::with_capacity(KEPT_ENTRIES.min(entries.len()) * KEPT_BYTES);
+        for (at, (entry, fields)) in (1..).zip(entries.iter().zip(fields.iter())) {
+            let [upper, lower] = entry.uetr;
+            let [digest_upper, digest_lower] = entry.digest;
+            for word in [upper, lower, digest_upper, digest_lower, entry.sequence] {
+                bytes.extend(word.to_le_bytes());
+            }
+            bytes.extend(fields.packed.to_le_bytes());
+            bytes.extend(fields.detail.to_le_bytes());
+            if at % KEPT_ENTRIES == 0 || at == entries.len() {
+                pieces.put_bytes(&bytes)?;
+                bytes.clear();
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_pieces<E>(source: &mut Source<'_, E>) -> Result<Self, SnapshotError<E>> {
+        let (count, trades, senders, rejections): Kept = source.take()?;
+        let mut identities = Self {
+            trades,
+            rejections,
+            ..Self::new()
+        };
+        for &bic in senders.iter() {
+            identities.sender_number(bic);
+        }
+        for (number, &rejection) in (0..).zip(identities.rejections.iter()) {
+            identities.rejection_numbers.insert(rejection, number);
+        }
+        let count = usize::try_from(count).map_err(|_| source.malformed("too many entries"))?;
+        while identities.len() < count {
+            let piece = source.take_bytes()?;
+            if piece.is_empty() || piece.len() % KEPT_BYTES != 0 {
+                return Err(source.malformed("a piece of entries has whole entries"));
+            }
+            piece
+                .chunks_exact(KEPT_BYTES)
+                .for_each(|bytes| identities.keep(bytes));
+        }
+        Ok(identities)
+    }
+
+    /// One entry as [`Identities::write_pieces`] wrote it.
+    fn keep(&mut self, bytes: &[u8]) {
+        let word = |at: usize| {
+            let word = bytes[at * 8..at * 8 + 8].try_into();
+            u64::from_le_bytes(word.expect("eight bytes"))
+        };
+        let id = self.next();
+        let entry = Entry {
+            uetr: [word(0), word(1)],
+            digest: [word(2), word(3)],
+            sequence: word(4),
+        };
+        let [packed, detail] = [word(5) as u32, (word(5) >> 32) as u32];
+        self.entries.push(entry);
+        self.fields.push(Fields { packed, detail });
+        self.index(id, hash_of(entry.uetr()));
     }
 }

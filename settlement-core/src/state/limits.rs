@@ -1,21 +1,26 @@
 //! Limits on what accounts may pay, and what they have paid each counterparty per value date.
 
 use crate::chunks::Chunks;
+use crate::event::i128Cbor;
 use crate::ids::{AccountId, Date, ParticipantId};
 use crate::instruction::Priority;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::table::Table;
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::collections::BTreeMap;
 
 /// Limits in minor units.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Limits {
     /// By account: the most that one instruction may debit.
+    #[n(0)]
     instruction: Chunks<Option<i64>>,
     /// The most that an account may have paid a counterparty, net, on one value date.
+    #[n(1)]
     bilateral: Sorted<(AccountId, ParticipantId), i64>,
     /// What is kept for a priority and above; none is 0.
+    #[n(2)]
     reserved: Sorted<(AccountId, Priority), i64>,
 }
 
@@ -187,5 +192,30 @@ impl Freeze for Usage {
         for Paid { cells: _, sums } in dates.values_mut() {
             sums.freeze();
         }
+    }
+}
+
+impl<C> Encode<C> for Usage {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.array(self.iter().count() as u64)?;
+        self.iter()
+            .try_for_each(|((date, cell), paid)| (date, cell, i128Cbor(paid)).encode(e, ctx))
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Usage {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let mut usage = Self::default();
+        for line in d.array_iter_with(ctx)? {
+            let (date, cell, i128Cbor(paid)): (Date, u64, _) = line?;
+            let Paid { cells, sums } = usage.dates.entry(date).or_default();
+            cells.insert(cell);
+            sums.push(paid);
+        }
+        Ok(usage)
     }
 }

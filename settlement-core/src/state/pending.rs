@@ -9,21 +9,27 @@ use crate::rejection::Rejection;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::view::Waiting;
+use minicbor::{Decode, Encode};
 use std::collections::BTreeSet;
 
 /// Instructions of one group agree on lane and value date too: else they could not settle together.
 pub(crate) type GroupKey = (Group, Lane, Date);
 
 /// What goes with a unit until it settles.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Encode, Decode)]
 pub(crate) struct Terms {
     /// From here on it is rejected, for this reason.
+    #[n(0)]
     pub(crate) expires_at: Timestamp,
+    #[n(1)]
     pub(crate) expiry: Rejection,
     /// Of its quotes, the first.
+    #[n(2)]
     pub(crate) settle_by: Option<Timestamp>,
     /// Of a net unit: it expires before its value date is over.
+    #[n(3)]
     pub(crate) expires: bool,
+    #[n(4)]
     pub(crate) group: Option<GroupKey>,
 }
 
@@ -45,17 +51,25 @@ impl Terms {
 }
 
 /// A unit that waits for a condition.
-#[derive(Clone)]
+#[derive(Clone, Encode, Decode)]
 pub(crate) struct PendingUnit {
+    #[n(0)]
     pub(crate) legs: Legs,
+    #[n(1)]
     pub(crate) priority: Priority,
+    #[n(2)]
     pub(crate) lane: Lane,
+    #[n(3)]
     pub(crate) value_date: Date,
     /// Of a trade side that is not matched.
+    #[n(4)]
     pub(crate) trade: Option<Digest>,
     /// `None`: its own are true, and it waits for its group.
+    #[n(5)]
     pub(crate) progress: Option<Progress>,
+    #[n(6)]
     pub(crate) terms: Terms,
+    #[n(7)]
     pub(crate) held: bool,
 }
 
@@ -67,12 +81,15 @@ impl PendingUnit {
 }
 
 /// All units that wait for a condition.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Pending {
+    #[n(0)]
     units: Sorted<EntryId, PendingUnit>,
+    #[n(1)]
     expiries: Sorted<(Timestamp, EntryId)>,
     /// Whom a tick should look at. One that is looked at leaves, ready or not: what makes it ready
     /// later looks at it too. So this is no part of the replicated state.
+    #[n(2)]
     due: Sorted<(Timestamp, EntryId)>,
 }
 
@@ -149,14 +166,18 @@ impl Freeze for Pending {
 }
 
 /// Groups that form, and those that are one unit until they settle.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Groups {
     /// What waits and names the group: ready or not.
+    #[n(0)]
     named: Sorted<GroupKey, BTreeSet<EntryId>>,
     /// In the order in which they became ready.
+    #[n(1)]
     ready: Sorted<GroupKey, Vec<EntryId>>,
     /// By the unit's name: its parts, the one that names it last.
+    #[n(2)]
     parts: Sorted<EntryId, Vec<EntryId>>,
+    #[n(3)]
     unit_of: Sorted<EntryId, EntryId>,
 }
 
@@ -261,10 +282,12 @@ impl Freeze for Groups {
 }
 
 /// Document hashes that instructions carry.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Documents {
+    #[n(0)]
     taken: Sorted<Hash, EntryId>,
     /// Of instructions that have not settled: theirs may become free again.
+    #[n(1)]
     live: Sorted<EntryId, Hash>,
 }
 
@@ -326,9 +349,11 @@ impl std::ops::Deref for Parts {
 }
 
 /// Members of cycles that expire before their value date is over.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Expiries {
+    #[n(0)]
     times: Sorted<EntryId, Timestamp>,
+    #[n(1)]
     order: Sorted<(Timestamp, EntryId)>,
 }
 

@@ -13,14 +13,17 @@ use crate::instruction::Priority;
 use crate::rejection::Rejection;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
+use minicbor::{Decode, Encode};
 use std::collections::BTreeSet;
 
 /// A unit's place in time: of the input that made its last condition true.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
 pub(crate) struct Rank {
     /// The first instruction that came after that input, or was that input.
+    #[n(0)]
     before: EntryId,
     /// That input; one that was an instruction comes after all that came before it.
+    #[n(1)]
     by: Sequence,
 }
 
@@ -46,30 +49,42 @@ impl Rank {
 pub(crate) type Place = (Priority, Rank, EntryId);
 
 /// A waiting unit.
-#[derive(Clone)]
+#[derive(Clone, Encode, Decode)]
 pub(crate) struct Queued {
+    #[n(0)]
     pub(crate) legs: Legs,
+    #[n(1)]
     pub(crate) value_date: Date,
+    #[n(2)]
     pub(crate) held: bool,
     /// From here on it is rejected, for this reason.
+    #[n(3)]
     pub(crate) expires_at: Timestamp,
+    #[n(4)]
     pub(crate) expiry: Rejection,
 }
 
 /// All waiting units.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Queues {
+    #[n(0)]
     units: Sorted<Place, Queued>,
+    #[n(1)]
     places: Sorted<EntryId, Place>,
+    #[n(2)]
     expiries: Sorted<(Timestamp, EntryId)>,
     /// Units that are not held, under each account that they debit.
+    #[n(3)]
     queues: Sorted<(AccountId, Place)>,
     /// The first of each account's queue.
+    #[n(4)]
     heads: Chunks<Option<Place>, 128>,
     /// Empty between inputs.
+    #[cbor(skip)]
     candidates: BTreeSet<Place>,
     /// Something changed since the last gridlock run. Says only that a run may find something: a
     /// run that finds nothing leaves no trace, so this is no part of the replicated state.
+    #[n(5)]
     changed: bool,
 }
 

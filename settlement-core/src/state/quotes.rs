@@ -7,32 +7,66 @@ use crate::instruction::ShortText;
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use fx::AssetCode;
+use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
 /// A quote, with both its amounts in minor units.
-#[derive(Clone)]
+#[derive(Clone, Encode, Decode)]
 pub(crate) struct Quote {
+    #[n(0)]
     pub(crate) terms: QuoteTerms,
+    #[n(1)]
     pub(crate) source_amount: i64,
+    #[n(2)]
     pub(crate) target_amount: i64,
+    #[cbor(n(3), with = "wide_pair")]
     pub(crate) residual: (i128, i128),
     /// The input that locked it: earlier offers come first among equals.
+    #[n(4)]
     pub(crate) locked: Sequence,
+    #[n(5)]
     pub(crate) used_by: Option<EntryId>,
+}
+
+/// A fraction in CBOR.
+mod wide_pair {
+    use crate::event::i128Cbor;
+    use minicbor::{Decode, Decoder, Encode, Encoder};
+
+    pub(super) fn encode<C, W: minicbor::encode::Write>(
+        &(numerator, denominator): &(i128, i128),
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        (i128Cbor(numerator), i128Cbor(denominator)).encode(e, ctx)
+    }
+
+    pub(super) fn decode<C>(
+        d: &mut Decoder<'_>,
+        ctx: &mut C,
+    ) -> Result<(i128, i128), minicbor::decode::Error> {
+        let (numerator, denominator) = <(i128Cbor, i128Cbor)>::decode(d, ctx)?;
+        Ok((numerator.0, denominator.0))
+    }
 }
 
 /// A provider's quote's name, or a taker's request's.
 type Name = (ParticipantId, ShortText);
 
 /// All quotes.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Quotes {
+    #[n(0)]
     quotes: Sorted<Name, Quote>,
+    #[n(1)]
     requests: Sorted<Name, QuoteRequest>,
     /// The quotes that answer a request.
+    #[n(2)]
     offers: Sorted<Name, Vec<Name>>,
+    #[n(3)]
     limits: Sorted<(ParticipantId, AssetCode), i64>,
     /// Quotes that reserve, or did when it was last looked: see [`super::State::reserved`].
+    #[n(4)]
     reserving: Sorted<(ParticipantId, AssetCode, ShortText)>,
 }
 

@@ -94,6 +94,24 @@ impl Rates {
         (&self.sets, &self.last, &self.accepted, &self.rules)
     }
 
+    /// From [`Rates::parts`].
+    pub(crate) fn from_parts(
+        sets: Vec<Vec<RateLine>>,
+        last: Vec<RateLine>,
+        accepted: BTreeMap<Pair, Rate>,
+        rules: RateRules,
+    ) -> Self {
+        let mut rates = Self {
+            sets,
+            last,
+            accepted,
+            rules,
+            ..Self::default()
+        };
+        rates.rebuild();
+        rates
+    }
+
     /// From when on a rate is fresh.
     fn fresh_from(&self, now: Timestamp) -> Option<i64> {
         let age = self.rules.stale_after_ms?;

@@ -5,21 +5,28 @@ use crate::ids::{Sequence, Timestamp};
 use crate::instruction::{Digest, ShortText};
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
+use minicbor::{Decode, Encode};
 
 /// A command that was taken.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Encode, Decode)]
 pub(crate) struct Request {
+    #[n(0)]
     pub(crate) digest: Digest,
+    #[n(1)]
     pub(crate) sequence: Sequence,
+    #[n(2)]
     pub(crate) changes: u32,
+    #[n(3)]
     pub(crate) created: Timestamp,
 }
 
 /// All commands that were taken.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Requests {
+    #[n(0)]
     requests: Sorted<(Caller, ShortText), Request>,
     /// The one whose events are being applied.
+    #[cbor(skip)]
     current: Option<(Sequence, (Caller, ShortText))>,
 }
 

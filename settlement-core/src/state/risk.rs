@@ -22,20 +22,27 @@ use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::view::CycleState;
 use fx::{AssetCode, I256};
+use minicbor::{Decode, Encode};
 
 /// The tests that span a participant's accounts.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
 struct Tests {
+    #[n(0)]
     aggregate_short: Option<i64>,
+    #[n(1)]
     account_value: bool,
 }
 
 /// All rules.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Risk {
+    #[n(0)]
     pub(crate) model: Model,
+    #[n(1)]
     haircuts: Sorted<AssetId, u16>,
+    #[n(2)]
     short: Sorted<AccountId, Option<i64>>,
+    #[n(3)]
     tests: Sorted<ParticipantId, Tests>,
 }
 

@@ -7,24 +7,34 @@ use crate::ids::Date;
 use crate::instruction::{Digest, Lane, Priority};
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
+use minicbor::{Decode, Encode};
 
 /// A side that waits.
-#[derive(Clone)]
+#[derive(Clone, Encode, Decode)]
 pub(crate) struct Side {
+    #[n(0)]
     pub(crate) trade: Digest,
+    #[n(1)]
     pub(crate) legs: Legs,
+    #[n(2)]
     pub(crate) priority: Priority,
+    #[n(3)]
     pub(crate) lane: Lane,
+    #[n(4)]
     pub(crate) value_date: Date,
+    #[n(5)]
     pub(crate) terms: Terms,
+    #[n(6)]
     pub(crate) held: bool,
 }
 
 /// All sides that wait.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Unmatched {
+    #[n(0)]
     sides: Sorted<EntryId, Side>,
     /// By trade, the earliest first. Equal sides of one bank queue up.
+    #[n(1)]
     waiting: Sorted<[u8; 16], Vec<EntryId>>,
 }
 

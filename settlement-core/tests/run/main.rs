@@ -14,5 +14,6 @@ mod naive;
 mod netting;
 mod oracle;
 mod pvp;
+mod suggestions;
 mod support;
 mod wide;

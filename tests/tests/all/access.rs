@@ -95,6 +95,46 @@ fn methods() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
             .encode_to_vec(),
             "P",
         ),
+        (
+            pay,
+            "ApproveInstruction",
+            v1::ApproveInstructionRequest {
+                request_id: id("approve"),
+                created: None,
+                uetr: uetr_text(1),
+                instructing: A.to_owned(),
+                kind: v1::Kind::Payment.into(),
+            }
+            .encode_to_vec(),
+            "P",
+        ),
+        (
+            pay,
+            "ShowPreimage",
+            v1::ShowPreimageRequest {
+                request_id: id("preimage"),
+                created: None,
+                uetr: uetr_text(1),
+                instructing: A.to_owned(),
+                kind: v1::Kind::Payment.into(),
+                preimage: vec![1],
+            }
+            .encode_to_vec(),
+            "PO",
+        ),
+        (
+            pay,
+            "SetPriority",
+            v1::SetPriorityRequest {
+                request_id: id("priority"),
+                created: None,
+                uetr: uetr_text(1),
+                kind: v1::Kind::Payment.into(),
+                priority: v1::Priority::High.into(),
+            }
+            .encode_to_vec(),
+            "P",
+        ),
         (pay, "WatchInstructions", vec![], "POT"),
         (pay, "Receive", vec![], "P"),
         (
@@ -131,7 +171,96 @@ fn methods() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
             "O",
         ),
         (fx, "GetRates", vec![], "PAOT"),
+        (
+            fx,
+            "RequestQuote",
+            v1::RequestQuoteRequest {
+                request_id: id("ask"),
+                created: None,
+                quote_request_id: "access".to_owned(),
+                source_asset: "USD".to_owned(),
+                target_asset: "EUR".to_owned(),
+                fixed_side: v1::FixedSide::Source.into(),
+                amount: "1.00".to_owned(),
+                value_date: valuta_tests::scheme::TODAY.to_owned(),
+                offers_until: Some(timestamp(MORNING_MS + 1_000_000)),
+                providers: Vec::new(),
+            }
+            .encode_to_vec(),
+            "P",
+        ),
+        (
+            fx,
+            "GetQuoteRequest",
+            v1::GetQuoteRequestRequest {
+                taker: A.to_owned(),
+                quote_request_id: "R".to_owned(),
+                min_sequence: 0,
+            }
+            .encode_to_vec(),
+            "POT",
+        ),
+        (fx, "ListQuoteRequests", vec![], "POT"),
+        (
+            fx,
+            "SetQuoteLimit",
+            v1::SetQuoteLimitRequest {
+                request_id: id("quote-limit"),
+                created: None,
+                provider: B.to_owned(),
+                asset: "EUR".to_owned(),
+                amount: "1000.00".to_owned(),
+            }
+            .encode_to_vec(),
+            "O",
+        ),
+        (fx, "ListQuoteLimits", vec![], "POT"),
+        (fx, "GetRoundingLedger", vec![], "POT"),
         (fx, "LockQuote", quote.encode_to_vec(), "P"),
+        (
+            fx,
+            "RequestQuote",
+            v1::RequestQuoteRequest {
+                request_id: id("ask"),
+                quote_request_id: "access-ask".to_owned(),
+                source_asset: "USD".to_owned(),
+                target_asset: "EUR".to_owned(),
+                fixed_side: v1::FixedSide::Source.into(),
+                amount: "5.00".to_owned(),
+                value_date: TODAY.to_owned(),
+                offers_until: Some(timestamp(MORNING_MS + 3_600_000)),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "P",
+        ),
+        (
+            fx,
+            "GetQuoteRequest",
+            v1::GetQuoteRequestRequest {
+                taker: A.to_owned(),
+                quote_request_id: "access-ask".to_owned(),
+                min_sequence: 0,
+            }
+            .encode_to_vec(),
+            "POT",
+        ),
+        (fx, "ListQuoteRequests", vec![], "POT"),
+        (
+            fx,
+            "SetQuoteLimit",
+            v1::SetQuoteLimitRequest {
+                request_id: id("quote-limit"),
+                created: None,
+                provider: D.to_owned(),
+                asset: "KWD".to_owned(),
+                amount: "1.000".to_owned(),
+            }
+            .encode_to_vec(),
+            "O",
+        ),
+        (fx, "ListQuoteLimits", vec![], "POT"),
+        (fx, "GetRoundingLedger", vec![], "POT"),
         (
             fx,
             "GetQuote",
@@ -194,6 +323,19 @@ fn methods() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
         (treasury, "GetPositions", vec![], "POT"),
         (treasury, "WatchPositions", vec![], "POT"),
         (treasury, "GetControlTotals", vec![], "AOT"),
+        (
+            treasury,
+            "Explain",
+            v1::ExplainRequest {
+                uetr: uetr_text(1),
+                min_sequence: 0,
+            }
+            .encode_to_vec(),
+            "POT",
+        ),
+        (treasury, "ListWaiting", vec![], "POT"),
+        (treasury, "WhatIf", vec![], "OT"),
+        (treasury, "GetProjectedFunding", vec![], "POT"),
         (
             ledger,
             "GetReceipt",

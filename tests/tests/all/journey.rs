@@ -3,8 +3,10 @@
 mod calendar;
 mod conditions;
 mod cycles;
+mod fx;
 mod pvp;
 mod reading;
+mod treasury;
 
 use crate::support::{
     A, B, C, CYCLE, D, HOUR_MS, Step, Town, failure, get, outcome, shown, submit,

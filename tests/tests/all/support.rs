@@ -256,6 +256,7 @@ pub fn quote_request(quote_id: &str, request_id: &str) -> v1::LockQuoteRequest {
         value_date: valuta_tests::scheme::TODAY.to_owned(),
         accept_until: Some(timestamp(MORNING_MS + 4 * HOUR_MS)),
         settle_by: Some(timestamp(MORNING_MS + 12 * HOUR_MS)),
+        quote_request_id: String::new(),
     }
 }
 

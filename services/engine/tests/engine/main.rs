@@ -8,4 +8,5 @@ mod files;
 mod frozen;
 mod full_disk;
 mod shutdown;
+mod snapshots;
 mod support;

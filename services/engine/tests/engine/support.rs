@@ -15,9 +15,13 @@ use settlement_core::view::{
     CommandAnswer, InstructionAnswer, Query, Statistics, Status, SubmitAnswer, View,
 };
 use sha2::{Digest as _, Sha256};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use valuta_engine::{Clock, Engine, EngineError, Handle, StopReason, replay};
+use valuta_engine::{
+    Clock, Engine, EngineError, Handle, Recovered, SnapshotOptions, Snapshots, StopReason, recover,
+    replay,
+};
 use valuta_journal::{
     AppendError, Cursor, Fault, Journal, JournalId, JournalReader, MemoryJournal, ReadError,
     RecordLookup, Tail,
@@ -240,7 +244,27 @@ impl Running {
     pub fn with(journal: impl Journal + 'static, clock: Box<dyn Clock>, rehearsal: bool) -> Self {
         let (state, replayed) = replayed(&journal, rehearsal);
         let journal: Box<dyn Journal> = Box::new(journal);
-        let (engine, handle) = Engine::start(journal, state, replayed, clock, rehearsal).unwrap();
+        let (engine, handle) =
+            Engine::start(journal, state, replayed, clock, rehearsal, None).unwrap();
+        Self { engine, handle }
+    }
+
+    /// From snapshots, which are taken after so many bytes.
+    pub fn with_snapshots(journal: impl Journal + 'static, dir: &Path, every_bytes: u64) -> Self {
+        let recovered = recovered(&journal, dir);
+        let options = SnapshotOptions {
+            dir: dir.to_path_buf(),
+            every_bytes,
+        };
+        let (engine, handle) = Engine::start(
+            Box::new(journal),
+            recovered.state,
+            recovered.replayed,
+            Box::new(Still),
+            true,
+            Some(options),
+        )
+        .unwrap();
         Self { engine, handle }
     }
 
@@ -273,6 +297,11 @@ pub fn replayed(journal: &impl Journal, rehearsal: bool) -> (State, valuta_engin
     let replayed = replay(&mut *journal.reader(None).unwrap(), &mut state).unwrap();
     assert!(state.conserves());
     (state, replayed)
+}
+
+/// The state that a start finds in snapshots and journal.
+pub fn recovered(journal: &impl Journal, dir: &Path) -> Recovered {
+    recover(journal, &Snapshots::new(dir.to_path_buf()), true).unwrap()
 }
 
 /// Asks for one instruction.

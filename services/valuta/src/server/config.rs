@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// Where the server listens if nothing says otherwise.
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7400";
 
+/// Journal between two snapshots if nothing says otherwise: what is replayed in a few seconds.
+const SNAPSHOT_EVERY_MIB_DEFAULT: u32 = 256;
+
 /// What `valuta up` takes. Everything but `--config` may stand in the file too.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct UpArgs {
@@ -37,6 +40,9 @@ pub struct UpArgs {
     /// Log lines as JSON
     #[arg(long, env = "VALUTA_LOG_JSON")]
     pub log_json: bool,
+    /// Take a snapshot after so many MiB of journal, for a quick start [default: 256]
+    #[arg(long, env = "VALUTA_SNAPSHOT_EVERY_MIB")]
+    pub snapshot_every_mib: Option<u32>,
     /// Neither read model nor ledger: what intake costs alone is measured so
     #[arg(long, hide = true)]
     pub without_followers: bool,
@@ -55,6 +61,7 @@ struct File {
     log: Option<String>,
     #[serde(default)]
     log_json: bool,
+    snapshot_every_mib: Option<u32>,
 }
 
 /// Both files, or no TLS.
@@ -75,6 +82,7 @@ pub(crate) struct Config {
     pub tls: Option<Tls>,
     pub log: String,
     pub log_json: bool,
+    pub snapshot_every_bytes: u64,
     pub without_followers: bool,
 }
 
@@ -140,6 +148,11 @@ fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
         errors.push(format!("log: {error}"));
     }
+    let every_mib = args.snapshot_every_mib.or(file.snapshot_every_mib);
+    let every_mib = every_mib.unwrap_or(SNAPSHOT_EVERY_MIB_DEFAULT);
+    if every_mib == 0 {
+        errors.push("snapshot_every_mib: 0 is not a distance; at least 1".to_owned());
+    }
     if !errors.is_empty() {
         return Err(ConfigErrors(errors));
     }
@@ -151,6 +164,7 @@ fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
         tls,
         log,
         log_json: args.log_json || file.log_json,
+        snapshot_every_bytes: u64::from(every_mib) << 20,
         without_followers: args.without_followers,
     })
 }
@@ -188,6 +202,10 @@ mod tests {
         );
         check("listen = \"x\"", &["listen:", "data: missing"]);
         check("data = \"d\"\nlog = \"valuta=loud\"", &["log:"]);
+        check(
+            "data = \"d\"\nsnapshot_every_mib = 0",
+            &["snapshot_every_mib: 0"],
+        );
         check("dat = \"d\"", &["unknown field `dat`"]);
         check(
             "data = \"d\"\n[tls]\ncert = \"c\"",

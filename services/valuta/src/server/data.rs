@@ -5,6 +5,7 @@
 //! DIR/journal/          all that matters: everything else but the ledger's key comes from it
 //! DIR/ledger/           the Merkle log, its checkpoint, its key
 //! DIR/members/          which inputs each batch settled; rebuilt
+//! DIR/snapshots/        the state at two places of the journal, for a quick start; rebuilt
 //! DIR/read-model.sqlite rebuilt
 //! DIR/operator.token    the first token, made at the first start
 //! ```
@@ -54,6 +55,10 @@ impl DataDir {
 
     pub fn members(&self) -> PathBuf {
         self.root.join("members")
+    }
+
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
     }
 
     pub fn read_model(&self) -> PathBuf {

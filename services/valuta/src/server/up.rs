@@ -3,7 +3,7 @@
 //! | # | start | stop |
 //! |---|---|---|
 //! | 1 | journal: lock, repair | last |
-//! | 2 | state: replay | - |
+//! | 2 | state: the newest snapshot, then replay | - |
 //! | 3 | engine | when the gateway has let go of its callers: finishes and answers what it took |
 //! | 4 | followers: projector, relay | with the journal |
 //! | 5 | gateway, then `listening ADDRESS` | first: open streams end |
@@ -16,7 +16,6 @@ use base64::Engine as _;
 use settlement_core::command::{Action, Caller, Command, Token};
 use settlement_core::ids::Timestamp;
 use settlement_core::instruction::{Digest, ShortText};
-use settlement_core::state::State;
 use sha2::{Digest as _, Sha256};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,7 +23,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use valuta_engine::{Clock, Engine, Handle, StopReason, SystemClock};
+use valuta_engine::{
+    Clock, Engine, Handle, Recovered, SnapshotOptions, Snapshots, StopReason, SystemClock,
+};
 use valuta_gateway::{ServeConfig, TlsPem};
 use valuta_journal::{FileJournal, FileJournalOptions, FileReader, Journal, OpenError, Tail};
 use valuta_ledger::{Ledger, LedgerReader, LogKey};
@@ -80,7 +81,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .context("metrics")?;
     let dir = DataDir::open(&config.data, config.rehearsal)?;
     let (rehearsal, following) = (config.rehearsal, !config.without_followers);
-    let started = tokio::task::spawn_blocking(move || start(&dir, rehearsal, following))
+    let snapshots = SnapshotOptions {
+        dir: dir.snapshots(),
+        every_bytes: config.snapshot_every_bytes,
+    };
+    let started = tokio::task::spawn_blocking(move || start(&dir, rehearsal, following, snapshots))
         .await
         .context("starting")??;
     let Parts {
@@ -181,7 +186,12 @@ struct Parts {
     first_token: Option<Command>,
 }
 
-fn start(dir: &DataDir, rehearsal: bool, following: bool) -> anyhow::Result<Parts> {
+fn start(
+    dir: &DataDir,
+    rehearsal: bool,
+    following: bool,
+    snapshots: SnapshotOptions,
+) -> anyhow::Result<Parts> {
     let (journal, recovery) =
         FileJournal::create_or_open(&dir.journal(), FileJournalOptions::default())
             .map_err(|error| explain(error, dir))?;
@@ -194,11 +204,15 @@ fn start(dir: &DataDir, rehearsal: bool, following: bool) -> anyhow::Result<Part
         );
     }
     let started = Instant::now();
-    let mut state = State::new(rehearsal);
-    let replayed = valuta_engine::replay(&mut *journal.reader(None)?, &mut state)
+    let Recovered {
+        state,
+        replayed,
+        snapshot,
+    } = valuta_engine::recover(&journal, &Snapshots::new(dir.snapshots()), rehearsal)
         .context("replaying the journal")?;
     tracing::info!(
         sequence = replayed.sequence,
+        snapshot,
         events = replayed.events,
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "replayed"
@@ -248,7 +262,14 @@ fn start(dir: &DataDir, rehearsal: bool, following: bool) -> anyhow::Result<Part
         })?);
     }
     let clock: Box<dyn Clock> = Box::new(SystemClock::default());
-    let (engine, handle) = Engine::start(Box::new(journal), state, replayed, clock, rehearsal)?;
+    let (engine, handle) = Engine::start(
+        Box::new(journal),
+        state,
+        replayed,
+        clock,
+        rehearsal,
+        Some(snapshots),
+    )?;
     Ok(Parts {
         engine,
         handle,

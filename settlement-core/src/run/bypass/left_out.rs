@@ -29,9 +29,10 @@ pub fn left_out(problem: &Problem, settled: &Bitmap, unit: u32) -> Option<LeftOu
 
 fn left_out_under<V: Value>(problem: &Problem, settled: &Bitmap, unit: u32) -> Option<LeftOut> {
     let mut chosen = Chosen::<V>::new(problem);
-    for unit in settled.iter_set().chain([unit]) {
-        chosen.credit(unit, 1);
-        chosen.debit(unit, 1);
+    let others = settled.iter_set().filter(|&other| other != unit);
+    for inside in others.chain([unit]) {
+        chosen.credit(inside, 1);
+        chosen.debit(inside, 1);
     }
     let mut keys = problem.unit(unit).iter().map(|leg| problem.key(leg.debtor));
     let key = keys.find(|&key| !chosen.passes(key))?;

@@ -28,6 +28,7 @@ mod quote_requests;
 mod quotes;
 mod rates;
 mod simulation;
+mod snapshots;
 mod trades;
 
 use super::{FrozenView, State};
@@ -61,7 +62,7 @@ pub(super) struct World {
     facts: BTreeMap<Sequence, (Status, Option<Sequence>)>,
     leaves: BTreeMap<BatchNumber, u32>,
     closed: BatchNumber,
-    journal: Vec<(Sequence, Timestamp, Vec<Event>)>,
+    pub(super) journal: Vec<(Sequence, Timestamp, Vec<Event>)>,
     pub(super) now: Timestamp,
     next: u64,
     names: u64,
@@ -489,6 +490,7 @@ impl World {
             self.state.digest(),
             "a replay ends in the same state"
         );
+        snapshots::reloaded(&self.state);
         for (&sequence, (status, matched_with)) in &self.facts {
             let Some(known) = self.state.status_of(sequence) else {
                 // AM05 leaves the identity to the first.

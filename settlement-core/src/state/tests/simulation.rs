@@ -5,7 +5,7 @@ use super::*;
 use crate::rejection::Rejection;
 
 /// splitmix64.
-pub(super) struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     pub(super) fn below(&mut self, end: u64) -> u64 {
@@ -18,7 +18,7 @@ impl Random {
     }
 }
 
-fn seeds(short: u64) -> std::ops::Range<u64> {
+pub(super) fn seeds(short: u64) -> std::ops::Range<u64> {
     match std::env::var_os("VALUTA_LONG") {
         Some(_) => 0..short * 50,
         None => 0..short,
@@ -242,7 +242,7 @@ fn any_day_conserves_replays_and_is_followed() {
     assert!(settled > 1_000, "days in which money moves: {settled}");
 }
 
-fn step(random: &mut Random, world: &mut World, opened: &mut u16) {
+pub(super) fn step(random: &mut Random, world: &mut World, opened: &mut u16) {
     let number = 1 + random.below(3) as u16;
     match random.below(20) {
         0 => {

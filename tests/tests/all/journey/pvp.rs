@@ -328,7 +328,11 @@ async fn c_pays_late_and_all_is_paid_out() {
         .collect();
     assert_eq!(
         shown,
-        ["floor C JPY 8250000000", "order A USD ", "order B EUR "],
+        [
+            "floor C JPY 8250000000",
+            "order C JPY 8250000000",
+            "order C JPY 8250000000"
+        ],
         "T3, T4, T5"
     );
     let sides = |at: usize| {

@@ -106,7 +106,7 @@ object!(Leg {
 /// Reads a whole file.
 pub fn read(content: &str) -> Result<Form<'_>, Fault> {
     let reader = Reader::new(content);
-    let top: Top<'_> = reader.parse(content, "")?;
+    let top: Top<'_> = reader.object(content, "")?;
     let here = At {
         path: String::new(),
         line: 1,
@@ -174,6 +174,15 @@ impl<'a> Reader<'a> {
             let reason = text.split(" at line ").next().unwrap_or(&text);
             Fault::new(line, path, reason)
         })
+    }
+
+    /// One of the format's objects: a list in its place would be read by position.
+    fn object<T: Deserialize<'a>>(&self, part: &'a str, path: &str) -> Result<T, Fault> {
+        let part = part.trim_start();
+        if part.starts_with('{') {
+            return self.parse(part, path);
+        }
+        Err(Fault::new(self.line(part), path, "must be an object"))
     }
 
     /// A text, if the field is there and not `null`.
@@ -244,7 +253,7 @@ impl<'a> Reader<'a> {
     }
 
     fn asset(&self, part: &'a str, at: At) -> Result<AssetForm<'a>, Fault> {
-        let asset: Asset<'a> = self.parse(part, &at.path)?;
+        let asset: Asset<'a> = self.object(part, &at.path)?;
         let code = self.needed(&at, "code", asset.code)?;
         // A count is no amount: a number is what it should be.
         let path = at.of("decimals");
@@ -259,7 +268,7 @@ impl<'a> Reader<'a> {
     }
 
     fn participant(&self, part: &'a str, at: At) -> Result<ParticipantForm<'a>, Fault> {
-        let item: Participant<'a> = self.parse(part, &at.path)?;
+        let item: Participant<'a> = self.object(part, &at.path)?;
         Ok(ParticipantForm {
             bic: self.needed(&at, "bic", item.bic)?,
             aggregate_short_limit: self.text(
@@ -272,7 +281,7 @@ impl<'a> Reader<'a> {
     }
 
     fn account(&self, part: &'a str, at: At) -> Result<AccountForm<'a>, Fault> {
-        let item: Account<'a> = self.parse(part, &at.path)?;
+        let item: Account<'a> = self.object(part, &at.path)?;
         let short_limit = match item.short_limit.0 {
             None => LimitForm::Zero,
             Some(_) => self
@@ -288,7 +297,7 @@ impl<'a> Reader<'a> {
     }
 
     fn cap(&self, part: &'a str, at: At) -> Result<CapForm<'a>, Fault> {
-        let item: Cap<'a> = self.parse(part, &at.path)?;
+        let item: Cap<'a> = self.object(part, &at.path)?;
         Ok(CapForm {
             from: self.needed(&at, "from", item.from)?,
             to: self.needed(&at, "to", item.to)?,
@@ -298,7 +307,7 @@ impl<'a> Reader<'a> {
     }
 
     fn instruction(&self, part: &'a str, at: At) -> Result<InstructionForm<'a>, Fault> {
-        let item: Instruction<'a> = self.parse(part, &at.path)?;
+        let item: Instruction<'a> = self.object(part, &at.path)?;
         Ok(InstructionForm {
             id: self.needed(&at, "id", item.id)?,
             priority: self.text(&at, "priority", item.priority)?,
@@ -308,7 +317,7 @@ impl<'a> Reader<'a> {
     }
 
     fn leg(&self, part: &'a str, at: At) -> Result<LegForm<'a>, Fault> {
-        let item: Leg<'a> = self.parse(part, &at.path)?;
+        let item: Leg<'a> = self.object(part, &at.path)?;
         Ok(LegForm {
             debtor: self.needed(&at, "debtor", item.debtor)?,
             creditor: self.needed(&at, "creditor", item.creditor)?,

@@ -186,10 +186,8 @@ pub fn read(sources: &Sources<'_>) -> Result<QueueFile, Fault> {
     build::build(sources)
 }
 
-/// Whether a content is JSON: the alternative is CSV, whose header cannot start with a brace.
+/// Whether a content is JSON: the alternative is CSV, whose header cannot start so.
 pub fn is_json(content: &str) -> bool {
-    content
-        .trim_start_matches('\u{feff}')
-        .trim_start()
-        .starts_with('{')
+    let content = content.trim_start_matches('\u{feff}').trim_start();
+    content.starts_with(['{', '['])
 }

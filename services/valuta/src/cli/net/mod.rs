@@ -8,8 +8,12 @@
 //! | `pay_out`      | what it is owed                                                |
 //! | `efficiency`   | the share of the gross value that needs no funding, a fraction |
 
+mod suggest;
+#[cfg(test)]
+mod tests;
+
 use super::queue_file::{Account, Asset, Order, QueueFile};
-use super::solve::InputArgs;
+use super::solve::{InputArgs, problem};
 use crate::client::CliError;
 use crate::output::{Cell, Format, Section, print, print_text};
 use clap::Args;
@@ -18,12 +22,17 @@ use settlement_core::netting::{
     BilateralNet, MultilateralNets, NettingError, Owner, Owners, RATE_SCALE, Valuation, bilateral,
     multilateral,
 };
+use settlement_core::run::Problem;
+use suggest::{Suggestions, suggest};
 
 /// What `net` takes.
 #[derive(Args)]
 pub struct NetArgs {
     #[command(flatten)]
     input: InputArgs,
+    /// The day's liquidity curve too, swaps that lower pay-ins, and circles that can be taken out
+    #[arg(long)]
+    suggest: bool,
 }
 
 /// The nets, fields in the order of the format.
@@ -34,6 +43,8 @@ struct Nets {
     pay_in: Vec<Payment>,
     pay_out: Vec<Payment>,
     efficiency: ByAsset<Option<String>>,
+    #[serde(flatten)]
+    suggestions: Option<Suggestions>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,7 +84,10 @@ impl<T: Serialize> Serialize for ByAsset<T> {
 pub fn net(args: &NetArgs, format: Format) -> Result<(), CliError> {
     // Nets ask nothing of the order.
     let file = args.input.read(Some(Order::Kept), None)?;
-    let nets = nets(&file).map_err(|error| CliError::Usage(error.to_string()))?;
+    let unusable = |error: &dyn std::fmt::Display| CliError::Usage(error.to_string());
+    let problem = args.suggest.then(|| problem(&file)).transpose();
+    let problem = problem.map_err(|error| unusable(&error))?;
+    let nets = nets(&file, problem.as_ref()).map_err(|error| unusable(&error))?;
     match format {
         Format::Json => {
             let line = serde_json::to_string(&nets).expect("nets are plain data");
@@ -84,7 +98,8 @@ pub fn net(args: &NetArgs, format: Format) -> Result<(), CliError> {
     Ok(())
 }
 
-fn nets(file: &QueueFile) -> Result<Nets, NettingError> {
+/// Suggestions come where there is a problem to make them for.
+fn nets(file: &QueueFile, problem: Option<&Problem>) -> Result<Nets, NettingError> {
     let numbered = |length: usize| u32::try_from(length).expect("numbered by the file");
     let owner = |account: &Account| Owner {
         participant: account.participant,
@@ -102,13 +117,19 @@ fn nets(file: &QueueFile) -> Result<Nets, NettingError> {
             .copied()
     };
     let nets = multilateral(legs(), &owners)?;
-    let (pay_in, pay_out) = payments(file, &nets);
+    let held = held(file);
+    let held = |participant: u32, asset: u32| {
+        held[participant as usize * file.assets.len() + asset as usize]
+    };
+    let (pay_in, pay_out) = payments(file, &nets, held);
+    let suggestions = problem.map(|problem| suggest(file, problem, &owners, &nets, held));
     Ok(Nets {
         bilateral: by_pair(file, &bilateral(legs(), &owners)?),
         multilateral: by_participant(file, &nets),
         pay_in,
         pay_out,
         efficiency: efficiency(file, &nets)?,
+        suggestions: suggestions.transpose()?,
     })
 }
 
@@ -149,14 +170,21 @@ fn by_participant(file: &QueueFile, nets: &MultilateralNets) -> Vec<Multilateral
         .collect()
 }
 
-/// What the accounts hold is what was paid in.
-fn payments(file: &QueueFile, nets: &MultilateralNets) -> (Vec<Payment>, Vec<Payment>) {
+/// What the accounts hold, by participant and asset: what was paid in.
+fn held(file: &QueueFile) -> Vec<i128> {
     let mut held = vec![0; file.participants.len() * file.assets.len()];
-    let cell =
-        |participant: u32, asset: u32| participant as usize * file.assets.len() + asset as usize;
     for account in &file.accounts {
-        held[cell(account.participant, account.asset)] += i128::from(account.balance);
+        let cell = account.participant as usize * file.assets.len() + account.asset as usize;
+        held[cell] += i128::from(account.balance);
     }
+    held
+}
+
+fn payments(
+    file: &QueueFile,
+    nets: &MultilateralNets,
+    held: impl Fn(u32, u32) -> i128,
+) -> (Vec<Payment>, Vec<Payment>) {
     let payment = |participant, asset, minor| {
         (minor != 0).then(|| Payment {
             participant: file.bic(participant),
@@ -164,9 +192,7 @@ fn payments(file: &QueueFile, nets: &MultilateralNets) -> (Vec<Payment>, Vec<Pay
             amount: amount(file, asset, minor),
         })
     };
-    let funding: Vec<_> = nets
-        .funding(|participant, asset| held[cell(participant, asset)])
-        .collect();
+    let funding: Vec<_> = nets.funding(held).collect();
     let ins = funding
         .iter()
         .filter_map(|f| payment(f.participant, f.asset, f.pay_in));
@@ -220,6 +246,7 @@ fn valuations(file: &QueueFile) -> Vec<Valuation> {
 
 impl Nets {
     fn sections(&self) -> Vec<Section> {
+        let suggested = self.suggestions.iter().flat_map(Suggestions::sections);
         let bilateral = self.bilateral.iter().flat_map(|pair| {
             pair.net.0.iter().map(|(asset, net)| {
                 vec![
@@ -258,7 +285,7 @@ impl Nets {
         });
         let account = ["participant", "asset", "net"];
         let payment = ["participant", "asset", "amount"];
-        vec![
+        let nets = [
             Section::rows(
                 "bilateral",
                 &["of", "against", "asset", "net"],
@@ -268,6 +295,7 @@ impl Nets {
             Section::rows("pay_in", &payment, payments(&self.pay_in)),
             Section::rows("pay_out", &payment, payments(&self.pay_out)),
             Section::rows("efficiency", &["asset", "share"], efficiency.collect()),
-        ]
+        ];
+        nets.into_iter().chain(suggested).collect()
     }
 }
