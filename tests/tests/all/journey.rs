@@ -1,6 +1,7 @@
 //! What users come for, over real gRPC: payments, cycles, trades, watches and proofs.
 
 mod calendar;
+mod conditions;
 mod cycles;
 mod fx;
 mod pvp;
