@@ -16,7 +16,7 @@ pub const TEXT_DIGITS_MAX: usize = 18;
 pub const TEXT_DECIMALS_MAX: usize = 18;
 
 /// Powers of ten that fit an `i64`, by exponent.
-const POWERS_OF_TEN: [i64; 19] = powers_of_ten();
+pub(crate) const POWERS_OF_TEN: [i64; 19] = powers_of_ten();
 
 const fn powers_of_ten() -> [i64; 19] {
     let mut powers = [1; 19];

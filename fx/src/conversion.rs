@@ -14,7 +14,7 @@
 use ethnum::{I256, U256};
 use minicbor::{Decode, Encode};
 
-use crate::amount::{DECIMALS_MAX, MINOR_UNITS_MAX};
+use crate::amount::{DECIMALS_MAX, MINOR_UNITS_MAX, POWERS_OF_TEN};
 use crate::fraction::Fraction;
 use crate::rate::Rate;
 use crate::rounding::{self, Rounding};
@@ -63,10 +63,80 @@ pub fn convert(
     target_decimals: u8,
     rounding: Rounding,
 ) -> Result<Conversion, ConvertError> {
-    let factors = Factors::new(rate, source_decimals, target_decimals)?;
+    if source_decimals > DECIMALS_MAX || target_decimals > DECIMALS_MAX {
+        return Err(ConvertError::TooManyDecimals);
+    }
     if !(0..=MINOR_UNITS_MAX).contains(&source_minor) {
         return Err(ConvertError::SourceOutOfRange);
     }
+    match convert_narrow(
+        source_minor,
+        source_decimals,
+        rate,
+        target_decimals,
+        rounding,
+    ) {
+        Some(conversion) => Ok(conversion),
+        None => convert_wide(
+            source_minor,
+            source_decimals,
+            rate,
+            target_decimals,
+            rounding,
+        ),
+    }
+}
+
+/// The same where every product fits 128 bits, as nearly all of real rates do; `None` where one does not, or
+/// where there is an error to name.
+#[inline]
+fn convert_narrow(
+    source_minor: i64,
+    source_decimals: u8,
+    rate: &Rate,
+    target_decimals: u8,
+    rounding: Rounding,
+) -> Option<Conversion> {
+    let power = |decimals: u8| POWERS_OF_TEN[usize::from(decimals)].unsigned_abs();
+    let scale = |part: i128, decimals| part.unsigned_abs().checked_mul(power(decimals).into());
+    let numerator = scale(
+        rate.numerator(),
+        target_decimals.saturating_sub(source_decimals),
+    )?;
+    let denominator = scale(
+        rate.denominator(),
+        source_decimals.saturating_sub(target_decimals),
+    )?;
+    let product = numerator.checked_mul(source_minor.unsigned_abs().into())?;
+    let residual_denominator = i128::try_from(denominator).ok()?;
+    let whole = match (u64::try_from(product), u64::try_from(denominator)) {
+        // One machine instruction instead of a call.
+        (Ok(product), Ok(denominator)) => u128::from(product / denominator),
+        _ => product / denominator,
+    };
+    let remainder = product - whole * denominator;
+    let missing = denominator - remainder;
+    let rounded_up = rounding.rounds_up(remainder.cmp(&missing), whole % 2 == 1);
+    let target = i64::try_from(whole).ok()? + i64::from(rounded_up);
+    let given = if rounded_up { residual_denominator } else { 0 };
+    (target <= MINOR_UNITS_MAX).then_some(Conversion {
+        target,
+        // Below the denominator, which fits.
+        residual_numerator: remainder as i128 - given,
+        residual_denominator,
+    })
+}
+
+/// In 256 bits, which hold every product.
+#[cold]
+fn convert_wide(
+    source_minor: i64,
+    source_decimals: u8,
+    rate: &Rate,
+    target_decimals: u8,
+    rounding: Rounding,
+) -> Result<Conversion, ConvertError> {
+    let factors = Factors::new(rate, source_decimals, target_decimals)?;
     let product = U256::from(source_minor.unsigned_abs()) * factors.numerator;
     let quotient = rounding::divide(product, factors.denominator, rounding);
     let target = i64::try_from(quotient.whole)
@@ -295,6 +365,43 @@ mod tests {
             &format!("{}:{}", i128::MAX, i128::MAX - 1),
             0,
             &format!("{max} {max:+}/{}", i128::MAX - 1),
+        );
+    }
+
+    /// The narrow way is an optimisation: where it answers, the wide one says the same.
+    #[test]
+    fn narrow_and_wide_agree() {
+        let rates = [
+            "186.75",
+            "0.000001",
+            "999999.999999999999",
+            "1.1684",
+            "2921",
+        ];
+        let mut narrow_count = 0;
+        for (rate, over) in rates.iter().flat_map(|rate| rates.map(|over| (rate, over))) {
+            let parse = |text: &str| Rate::parse(text).unwrap();
+            let rate = parse(over).inverse().cross(&parse(rate)).unwrap();
+            for source in (0..18).map(|exponent| 123_456_789_012_345_678 / 10_i64.pow(exponent)) {
+                for (from, to, rounding) in [
+                    (2, 0, Rounding::HalfEven),
+                    (0, 8, Rounding::HalfUp),
+                    (8, 0, Rounding::Down),
+                    (2, 2, Rounding::HalfUp),
+                ] {
+                    let narrow = convert_narrow(source, from, &rate, to, rounding);
+                    let wide = convert_wide(source, from, &rate, to, rounding);
+                    narrow_count += u32::from(narrow.is_some());
+                    assert!(
+                        narrow.is_none() || narrow == wide.ok(),
+                        "{source} at {rate}"
+                    );
+                }
+            }
+        }
+        assert!(
+            (900..1_800).contains(&narrow_count),
+            "{narrow_count} of 1,800"
         );
     }
 

@@ -385,7 +385,6 @@ mod tests {
             0,
             "there is no fresh rate of EUR/CHF for this size",
         );
-        check(&book, "EUR/EUR bid", 0, "1 ");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Rounding rules with a name, and the one division that applies them.
 
+use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 
@@ -30,6 +31,17 @@ pub struct RoundingError;
 impl Rounding {
     /// Every rule, in the order of the wire.
     pub const ALL: [Self; 3] = [Self::HalfEven, Self::HalfUp, Self::Down];
+
+    /// Whether a remainder rounds up, by how it compares to what is missing to the next whole number.
+    #[inline]
+    pub(crate) const fn rounds_up(self, remainder_to_missing: Ordering, is_odd: bool) -> bool {
+        match (self, remainder_to_missing) {
+            (Self::Down, _) | (Self::HalfEven | Self::HalfUp, Ordering::Less) => false,
+            (Self::HalfUp, Ordering::Equal)
+            | (Self::HalfEven | Self::HalfUp, Ordering::Greater) => true,
+            (Self::HalfEven, Ordering::Equal) => is_odd,
+        }
+    }
 
     /// The rule's name in files and on the wire.
     #[must_use]
@@ -71,12 +83,8 @@ pub(crate) struct Quotient {
 pub(crate) fn divide(numerator: U256, denominator: U256, rounding: Rounding) -> Quotient {
     let (whole, remainder) = quotient_and_remainder(numerator, denominator);
     let missing = denominator - remainder;
-    let rounded_up = match rounding {
-        Rounding::HalfEven if remainder == missing => *whole.low() % 2 == 1,
-        Rounding::HalfUp if remainder == missing => true,
-        Rounding::HalfEven | Rounding::HalfUp => remainder > missing,
-        Rounding::Down => false,
-    };
+    let is_odd = *whole.low() % 2 == 1;
+    let rounded_up = rounding.rounds_up(remainder.cmp(&missing), is_odd);
     // Rounding up needs a remainder, so a denominator of two or more, so the whole is not the maximum.
     let whole = if rounded_up { whole + U256::ONE } else { whole };
     Quotient {

@@ -404,3 +404,90 @@ fn the_oracle_computes() {
     assert_eq!(big("999").plus(&big("1")).to_string(), "1000");
     assert!(big("10") > big("9") && big("0010") == big("10") && big("0").to_string() == "0");
 }
+
+/// A book by the way that a sentence would say it: every rate of the pair, sorted.
+#[test]
+fn the_best_rate_is_the_naive_one() {
+    use fx::{Asked, Pair, ProviderBook, ProviderRate, RateQuote, Side};
+    let sizes = [None, Some("5"), Some("50"), Some("500.5")];
+    let pairs = ["EUR/USD", "USD/EUR"].map(|text| Pair::parse(text).unwrap());
+    let mut found_count = 0;
+    for seed in seeds(2_000) {
+        let mut random = Random::new(seed);
+        let (mut book, mut held) = (ProviderBook::default(), Vec::new());
+        for _ in 0..random.below(8) {
+            let bid = 80 + random.below(20);
+            let ask = bid + random.below(3);
+            let [bid, ask] = [bid, ask].map(|part| format!("0.{part:03}"));
+            let (pair, source) = (random.pick(&pairs), random.pick(&["A", "B", "C"]));
+            let time = random.below(3) as i64;
+            let rate = ProviderRate {
+                quote: RateQuote::parse(pair, &bid, &ask, time, source).unwrap(),
+                size_max: random
+                    .pick(&sizes)
+                    .map(|text| DecimalText::parse(text.as_bytes()).unwrap()),
+            };
+            if book.insert(rate.clone()).is_ok() {
+                held.push(rate);
+            }
+        }
+        let size = 1 + random.below(600) as i128;
+        let asked = Asked {
+            size: fx::Fraction::new(fx::I256::from(size), fx::I256::ONE),
+            fresh_from_ms: Some(random.below(3) as i64),
+        };
+        for side in [Side::Bid, Side::Ask] {
+            let mut offers: Vec<_> = held
+                .iter()
+                .filter(|it| Some(it.quote.time_ms()) >= asked.fresh_from_ms)
+                .filter_map(|it| naive_offer(it, pairs[0], side == Side::Bid, size))
+                .collect();
+            // Worst first, so the last is the best; then the latest; then the first name.
+            offers.sort_by(|one, other| {
+                let by_rate = one.0.cmp(&other.0);
+                let by_rate = if side == Side::Bid {
+                    by_rate
+                } else {
+                    by_rate.reverse()
+                };
+                by_rate.then(one.1.cmp(&other.1)).then(other.2.cmp(&one.2))
+            });
+            let expected = offers.pop().map(|(rate, _, source)| (rate, source));
+            let found = book.best(pairs[0], side, &asked).ok();
+            let found = found.map(|best| (best.rate, best.providers[0].clone()));
+            found_count += u32::from(found.is_some());
+            assert_eq!(found, expected, "seed {seed} {side:?}");
+        }
+    }
+    assert!(found_count > 1_000, "{found_count}");
+}
+
+/// Rate, time and source of a held rate as an offer for the pair, if it holds for the size.
+fn naive_offer(
+    held: &fx::ProviderRate,
+    pair: fx::Pair,
+    is_bid: bool,
+    size: i128,
+) -> Option<(Rate, i64, String)> {
+    use fx::Price::{Ask, Bid};
+    let direct = held.quote.pair() == pair;
+    let rate = match (direct, is_bid) {
+        (true, true) => held.quote.rate(Bid),
+        (true, false) => held.quote.rate(Ask),
+        (false, true) => held.quote.rate(Ask).inverse(),
+        (false, false) => held.quote.rate(Bid).inverse(),
+    };
+    if let Some(max) = held.size_max {
+        let max_tenths = i128::from(max.mantissa) * if max.scale == 0 { 10 } else { 1 };
+        // In the held pair's base: size, or size x rate; compared without a division.
+        let (above, below) = if direct {
+            (size, 1)
+        } else {
+            (size * rate.numerator(), rate.denominator())
+        };
+        if above * 10 > max_tenths * below {
+            return None;
+        }
+    }
+    Some((rate, held.quote.time_ms(), held.quote.source().to_owned()))
+}

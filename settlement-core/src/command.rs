@@ -2,6 +2,7 @@
 
 use crate::ids::{Bic, CycleName, Date, Sequence, Timestamp, Uetr};
 use crate::instruction::{Digest, Identity, Kind, Priority, ShortText};
+use crate::risk::RiskLine;
 use fx::calendar::{DayChange, LocalCutoff};
 use fx::{AssetCode, Pair, Rounding};
 use minicbor::{Decode, Encode};
@@ -146,6 +147,9 @@ pub enum Action {
     /// itself, or the operator.
     #[n(38)]
     SetReservation(#[n(0)] Reservation),
+    /// Sets one risk rule. Operator.
+    #[n(39)]
+    SetRisk(#[n(0)] RiskLine),
     /// The instructing participant, of a gross instruction that waits in the queues.
     #[n(37)]
     SetPriority {
@@ -206,6 +210,8 @@ pub struct Scheme {
     pub asset_cut_offs: Vec<AssetCutOff>,
     #[cbor(n(31), default)]
     pub days: Vec<AssetDay>,
+    #[cbor(n(40), default)]
+    pub risk: Vec<RiskLine>,
 }
 
 /// An asset, its decimals (0 to 8, fixed at registration) and its settlement agent.

@@ -11,6 +11,7 @@ use crate::ids::{
 };
 use crate::instruction::{Digest, Identity, Lane, LegKind, Priority, ShortText};
 use crate::rejection::Rejection;
+use crate::risk::{FrozenValue, RiskLine};
 use fx::AssetCode;
 use minicbor::{Decode, Encode};
 
@@ -230,6 +231,9 @@ pub struct Batch {
     /// Secret: members' salts come from it. Never leaves the journal.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub seed: [u8; 32],
+    /// Of a run that bypassed order: whether nothing larger could have settled.
+    #[n(9)]
+    pub bypassed: Option<bool>,
 }
 
 /// One line of a cycle's schedule.
@@ -416,6 +420,14 @@ pub enum Event {
         #[n(0)]
         cycle: CycleName,
     },
+    /// What assets count for in the cycle that has just closed, by asset; one without a rate is left out.
+    #[n(82)]
+    CycleValued {
+        #[n(0)]
+        cycle: CycleName,
+        #[n(1)]
+        values: Vec<FrozenValue>,
+    },
     /// A schedule: version 1 by netting, the next by a suspension.
     #[n(22)]
     CycleScheduled {
@@ -493,6 +505,8 @@ pub enum Event {
     LimitSet(#[n(0)] LimitLine),
     #[n(35)]
     CutOffsSet(#[n(0)] CutOffs),
+    #[n(81)]
+    RiskSet(#[n(0)] RiskLine),
     #[n(80)]
     ReservationSet(#[n(0)] Reservation),
     #[n(36)]

@@ -268,6 +268,8 @@ impl Follower {
             | Event::LimitSet(_)
             | Event::CutOffsSet(_)
             | Event::ReservationSet(_)
+            | Event::RiskSet(_)
+            | Event::CycleValued { .. }
             | Event::TokenSet(_)
             | Event::TokenRevoked { .. }
             | Event::TimeSet(_)

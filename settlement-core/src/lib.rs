@@ -6,6 +6,7 @@
 //! | [`instruction`] | what a bank sends, in the core's form; batches of it |
 //! | [`conditions`] | what may hold an instruction until it is true |
 //! | [`command`] | every other write: scheme, movements, cycles, quotes, tokens |
+//! | [`risk`] | how cycles are funded, how far shorts may go |
 //! | [`rejection`] | why something was refused: one ordered enum, ISO 20022 codes |
 //! | [`event`] | what happened: all that `apply` needs; the journal's payload |
 //! | [`record`] | inputs and events of one engine step as bytes |
@@ -32,6 +33,7 @@ pub mod instruction;
 pub mod netting;
 pub mod record;
 pub mod rejection;
+pub mod risk;
 pub mod rows;
 pub mod run;
 mod shared;

@@ -37,6 +37,9 @@ pub struct RunResult {
     /// For the batch's salts.
     #[cbor(n(4), with = "minicbor::bytes")]
     pub seed: [u8; 32],
+    /// Of a run that bypassed order: whether nothing larger could have settled.
+    #[n(5)]
+    pub bypassed: Option<bool>,
 }
 
 /// An input as the journal holds it.

@@ -325,6 +325,12 @@ pub enum Rejection {
     /// AM04: a movement that takes out more than is available.
     #[n(33)]
     BalanceInsufficient,
+    /// AM04: a pay-out of money that others still owe the cycle.
+    #[n(76)]
+    PoolInsufficient,
+    /// AM23: a pay-out after which the account value test would fail.
+    #[n(77)]
+    TestsFail,
     /// NARR: no such cycle, or not in a state that takes this movement.
     #[n(34)]
     CycleNotTaking,
@@ -370,7 +376,8 @@ impl Rejection {
             R::ValueDateInPast => "DT05",
             R::ExpiredInQueue => "AB03",
             R::ApprovalsMissing => "DS24",
-            R::BalanceInsufficient => "AM04",
+            R::BalanceInsufficient | R::PoolInsufficient => "AM04",
+            R::TestsFail => "AM23",
             R::DebtorMustInstruct { .. }
             | R::QuoteUnknown
             | R::QuoteAlreadyUsed

@@ -29,6 +29,8 @@
 //!
 //! None gets harder as money comes in, and all debits that one reads lie in one key: that is all that the
 //! argument needs.
+//!
+//! Where a scheme lets units pass each other, [`bypass()`] then looks for more than order allows.
 
 mod bitmap;
 mod bypass;

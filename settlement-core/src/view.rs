@@ -7,6 +7,7 @@ use crate::command::{
 use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
 use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
+use crate::risk::{Model, RiskLine};
 use fx::{AssetCode, BestRate, DecimalText, Fraction, Pair};
 use minicbor::{Decode, Encode};
 
@@ -206,6 +207,7 @@ pub enum CycleState {
 pub struct CycleView {
     pub name: CycleName,
     pub state: CycleState,
+    pub model: Model,
     pub cut_off: Timestamp,
     pub pay_in_deadline: Timestamp,
     pub completion_deadline: Timestamp,
@@ -433,6 +435,8 @@ pub struct SchemeView {
     pub participants: Vec<ParticipantLine>,
     pub accounts: Vec<AccountLine>,
     pub limits: Vec<LimitLine>,
+    /// Those that are not the default.
+    pub risk: Vec<RiskLine>,
     pub cut_offs: Option<CutOffs>,
     pub asset_cut_offs: Vec<AssetCutOff>,
     pub days: Vec<AssetDay>,

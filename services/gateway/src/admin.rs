@@ -6,9 +6,10 @@ use crate::errors::{self, Failure};
 use crate::fields;
 use crate::gateway::{Call, Gateway, Write, view};
 use crate::ports::{Engine, Reads};
+use crate::risk;
 use crate::scheme;
 use prost_types::Timestamp as WireTime;
-use settlement_core::command::{Action, Caller, Token};
+use settlement_core::command::{Action, Caller, Reservation, Token};
 use settlement_core::view::Query;
 use tonic::{Code, Request, Response, Status};
 use valuta_proto::v1;
@@ -132,6 +133,53 @@ impl<E: Engine, R: Reads> AdminService for Gateway<E, R> {
             ..Default::default()
         };
         let write = Write::new(&request.request_id, request.created, "SetLimit", &content);
+        self.write(call, write, action).await
+    }
+
+    async fn set_risk(&self, request: Request<v1::SetRiskRequest>) -> Answer<v1::WriteResponse> {
+        let (call, request) = self.open(request)?;
+        let rule = request
+            .rule
+            .as_ref()
+            .ok_or_else(|| errors::missing("rule"))?;
+        let (current, _) = self.scheme(call, 0).await?;
+        let base = current.base_asset;
+        let base = base.ok_or_else(|| errors::not_found("rule", "there is no scheme yet"))?;
+        let decimals = |code| Self::asset(&current, "rule", code).map(|asset| asset.decimals);
+        let action = Action::SetRisk(risk::from_wire("rule.", rule, base, decimals)?);
+        let content = v1::SetRiskRequest {
+            rule: Some(rule.clone()),
+            ..Default::default()
+        };
+        let write = Write::new(&request.request_id, request.created, "SetRisk", &content);
+        self.write(call, write, action).await
+    }
+
+    async fn set_reservation(
+        &self,
+        request: Request<v1::SetReservationRequest>,
+    ) -> Answer<v1::WriteResponse> {
+        let (call, request) = self.open(request)?;
+        let (current, _) = self.scheme(call, 0).await?;
+        let code = fields::asset("asset", &request.asset)?;
+        let asset = Self::asset(&current, "asset", code)?;
+        let action = Action::SetReservation(Reservation {
+            participant: fields::bic("participant", &request.participant)?,
+            asset: code,
+            priority: fields::priority("priority", request.priority)?,
+            amount: fields::amount_or_zero("amount", &request.amount, asset.decimals)?,
+        });
+        let content = v1::SetReservationRequest {
+            request_id: String::new(),
+            created: None,
+            ..request.clone()
+        };
+        let write = Write::new(
+            &request.request_id,
+            request.created,
+            "SetReservation",
+            &content,
+        );
         self.write(call, write, action).await
     }
 

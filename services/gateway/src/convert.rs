@@ -272,6 +272,8 @@ pub(crate) fn position(position: &PositionView) -> v1::Position {
         instruction_limit: position
             .instruction_limit
             .map_or_else(String::new, |limit| amount(limit.into())),
+        kept_urgent: amount(position.kept_urgent.into()),
+        kept_high: amount(position.kept_high.into()),
     }
 }
 
@@ -452,14 +454,18 @@ mod tests {
             queued_out: 20_000,
             queued_in: 5,
             instruction_limit: Some(1),
+            kept_urgent: 100,
             kept_high: 0,
-            kept_urgent: 0,
             cycles: vec![fund],
         });
         assert_eq!(wire.balance, "100.00");
         assert_eq!(wire.available, "97.00");
         assert_eq!(wire.projected, "-102.95");
         assert_eq!(wire.instruction_limit, "0.01");
+        assert_eq!(
+            (&wire.kept_urgent[..], &wire.kept_high[..]),
+            ("1.00", "0.00")
+        );
         assert_eq!(wire.cycles[0].projected_close, "-4.00");
     }
 

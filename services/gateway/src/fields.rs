@@ -7,8 +7,9 @@ use prost_types::Timestamp as WireTime;
 use rust_decimal::Decimal;
 use settlement_core::command::Position;
 use settlement_core::ids::{Bic, CycleName, Date, Sequence, Timestamp, Uetr};
-use settlement_core::instruction::{Kind, SHORT_TEXT_CHARS_MAX, ShortText};
+use settlement_core::instruction::{Kind, Priority, SHORT_TEXT_CHARS_MAX, ShortText};
 use tonic::Status;
+use valuta_proto::v1;
 
 type Parsed<T> = Result<T, Status>;
 
@@ -121,6 +122,17 @@ pub(crate) fn kind(field: &str, value: i32) -> Parsed<Kind> {
 }
 
 /// An enum's number that `valuta.v1` does not have.
+/// A priority that must be named.
+pub(crate) fn priority(field: &str, value: i32) -> Parsed<Priority> {
+    match v1::Priority::try_from(value) {
+        Ok(v1::Priority::Unspecified) => Err(missing(field)),
+        Ok(v1::Priority::Normal) => Ok(Priority::Normal),
+        Ok(v1::Priority::High) => Ok(Priority::High),
+        Ok(v1::Priority::Urgent) => Ok(Priority::Urgent),
+        Err(_) => Err(unknown(field)),
+    }
+}
+
 pub(crate) fn unknown(field: &str) -> Status {
     invalid(field, "not a value that valuta.v1 has")
 }

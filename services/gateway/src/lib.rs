@@ -27,6 +27,7 @@ mod quotes;
 mod rates;
 mod raw;
 mod rejection;
+mod risk;
 mod scheme;
 pub mod serve;
 mod settlement;

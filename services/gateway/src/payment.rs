@@ -19,7 +19,7 @@ use crate::ports::{Engine, InstructionRow, ListFilter, Reads, StatusFilter};
 use crate::{raw as moved, wire};
 use settlement_core::command::Action;
 use settlement_core::ids::{Bic, Sequence};
-use settlement_core::instruction::{Identity, Kind, Lane, Priority};
+use settlement_core::instruction::{Identity, Kind, Lane};
 use settlement_core::view::{InstructionAnswer, Query, Status as CoreStatus};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -235,7 +235,7 @@ impl<E: Engine, R: Reads> PaymentService for Gateway<E, R> {
         let action = Action::SetPriority {
             uetr: identity.uetr,
             kind: identity.kind,
-            priority: priority(request.priority)?,
+            priority: fields::priority("priority", request.priority)?,
         };
         let done = self.command(call, write, action).await?;
         let answer = self.answer_of(call, identity, done.sequence).await?;
@@ -355,16 +355,6 @@ fn identity(uetr: &str, instructing: &str, kind: i32) -> Result<Identity, Status
         instructing: fields::bic("instructing", instructing)?,
         kind: fields::kind("kind", kind)?,
     })
-}
-
-fn priority(value: i32) -> Result<Priority, Status> {
-    match v1::Priority::try_from(value) {
-        Ok(v1::Priority::Unspecified) => Err(errors::missing("priority")),
-        Ok(v1::Priority::Normal) => Ok(Priority::Normal),
-        Ok(v1::Priority::High) => Ok(Priority::High),
-        Ok(v1::Priority::Urgent) => Ok(Priority::Urgent),
-        Err(_) => Err(fields::unknown("priority")),
-    }
 }
 
 fn filter(

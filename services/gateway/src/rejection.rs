@@ -277,6 +277,16 @@ fn parts(rejection: &Rejection) -> (&'static str, Place, &'static str) {
             Of("amount"),
             "more than is available on the account",
         ),
+        R::PoolInsufficient => (
+            "POOL_INSUFFICIENT",
+            Of("amount"),
+            "others still owe the cycle what this would pay out",
+        ),
+        R::TestsFail => (
+            "TESTS_FAIL",
+            Of("amount"),
+            "the account value test would fail afterwards",
+        ),
         R::CycleNotTaking => (
             "CYCLE_NOT_TAKING",
             Of("cycle"),

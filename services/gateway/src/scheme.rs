@@ -3,6 +3,7 @@
 use crate::convert;
 use crate::errors::{self, invalid};
 use crate::fields::{self, optional};
+use crate::risk;
 use fx::AssetCode;
 use fx::calendar::{CutoffError, DayChange, LocalCutoff};
 use settlement_core::command::{
@@ -32,9 +33,13 @@ pub(crate) fn from_wire(wire: &v1::Scheme, current: &SchemeView) -> Result<Schem
             errors::not_found("scheme.limits", format!("the scheme has no asset {code}"))
         })
     };
+    let base_asset = fields::asset("scheme.base_asset", &wire.base_asset)?;
     Ok(Scheme {
+        risk: list("scheme.risk", &wire.risk, |path, wire| {
+            risk::from_wire(path, wire, base_asset, decimals)
+        })?,
         name: fields::short_text("scheme.name", &wire.name)?,
-        base_asset: fields::asset("scheme.base_asset", &wire.base_asset)?,
+        base_asset,
         participants: list("scheme.participants", &wire.participants, participant)?,
         accounts: list("scheme.accounts", &wire.accounts, account)?,
         limits: list("scheme.limits", &wire.limits, |path, wire| {
@@ -256,6 +261,7 @@ pub(crate) fn to_wire(view: &SchemeView, caller: Caller) -> v1::Scheme {
             .map(asset_cut_off_to_wire)
             .collect(),
         days: view.days.iter().map(asset_day_to_wire).collect(),
+        risk: risk::to_wire(view, caller),
     }
 }
 
@@ -343,10 +349,37 @@ mod tests {
     use super::*;
     use crate::testing::{BANK_A, BANK_B, bic, empty_scheme};
 
+    fn rules() -> Vec<v1::RiskRule> {
+        use v1::risk_rule::Rule;
+        let rules = [
+            Rule::Model(v1::SettlementModel {
+                funding: v1::FundingModel::Continuous as i32,
+                order: v1::SettlementOrder::BypassedByValue as i32,
+            }),
+            Rule::Haircut(v1::Haircut {
+                asset: "JPY".into(),
+                haircut: "0.1000".into(),
+            }),
+            Rule::ShortLimit(v1::ShortLimit {
+                participant: BANK_A.into(),
+                asset: "JPY".into(),
+                amount: String::new(),
+            }),
+            Rule::Tests(v1::ParticipantTests {
+                participant: BANK_A.into(),
+                aggregate_short_limit: "60".into(),
+                account_value_test: true,
+            }),
+        ];
+        let rule = |rule| v1::RiskRule { rule: Some(rule) };
+        rules.into_iter().map(rule).collect()
+    }
+
     fn wire() -> v1::Scheme {
         v1::Scheme {
+            risk: rules(),
             name: "demo".into(),
-            base_asset: "USD".into(),
+            base_asset: "JPY".into(),
             assets: vec![v1::Asset {
                 code: "JPY".into(),
                 decimals: 0,
@@ -403,12 +436,15 @@ mod tests {
             cut_offs: scheme.cut_offs,
             asset_cut_offs: scheme.asset_cut_offs,
             days: scheme.days,
+            risk: scheme.risk,
             ..empty_scheme()
         };
         assert_eq!(to_wire(&view, Caller::Operator), wire());
         assert_eq!(to_wire(&view, Caller::Participant(bic(BANK_A))), wire());
         let others = to_wire(&view, Caller::Participant(bic(BANK_B)));
         assert!(others.accounts.is_empty() && others.limits.is_empty());
+        // The scheme's own rules are everybody's.
+        assert_eq!(others.risk, rules()[..2]);
         let agents = to_wire(&view, Caller::Agent(bic("BOJPJPJT")));
         assert!(agents.accounts.len() == 1 && agents.limits.is_empty());
     }

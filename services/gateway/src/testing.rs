@@ -42,6 +42,7 @@ pub(crate) const fn empty_scheme() -> SchemeView {
         participants: Vec::new(),
         accounts: Vec::new(),
         limits: Vec::new(),
+        risk: Vec::new(),
         cut_offs: None,
         asset_cut_offs: Vec::new(),
         days: Vec::new(),

@@ -5,11 +5,13 @@
 //! in. Applying a file adds and changes; it never removes what the file does not name: an asset's cut-off
 //! is lifted by an empty time, and a holiday that was added is taken back by naming it under `remove`.
 
+use crate::cli::text::{parse_funding, parse_order};
 use fx::calendar::{CutoffError, LocalCutoff};
 use serde::Deserialize;
 use settlement_core::command::CUT_OFF_DAYS_BEFORE_MAX;
 use settlement_core::ids::Date;
 use valuta_proto::v1;
+use valuta_proto::v1::risk_rule::Rule;
 
 /// Twelve banks, ten currencies that the ECB publishes rates of, one settlement agent for each.
 pub const SAMPLE: &str = include_str!("scheme_sample.toml");
@@ -30,6 +32,48 @@ struct File {
     participants: Vec<Participant>,
     #[serde(default)]
     limits: Vec<Limit>,
+    #[serde(default)]
+    risk: Risk,
+}
+
+/// How cycles are funded, and how far shorts may go.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Risk {
+    /// `prefunded` or `continuous`.
+    funding: String,
+    /// `kept`, `bypassed_by_value` or `bypassed_by_count`.
+    order: String,
+    haircuts: Vec<Haircut>,
+    short_limits: Vec<ShortLimit>,
+    participants: Vec<Tests>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Haircut {
+    asset: String,
+    haircut: String,
+}
+
+/// Without an amount there is no limit.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShortLimit {
+    participant: String,
+    asset: String,
+    #[serde(default)]
+    amount: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tests {
+    participant: String,
+    #[serde(default)]
+    aggregate_short_limit: String,
+    #[serde(default)]
+    account_value_test: bool,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +178,7 @@ pub fn parse(text: &str) -> Result<v1::Scheme, String> {
         cut_offs: file.cut_offs.map(CutOffs::wire),
         asset_cut_offs,
         days,
+        risk: file.risk.wire()?,
     })
 }
 
@@ -170,6 +215,40 @@ impl File {
             })
         };
         accounts.iter().filter_map(limit_of).collect()
+    }
+}
+
+impl Risk {
+    fn wire(self) -> Result<Vec<v1::RiskRule>, String> {
+        let named = |key: &str, error: String| format!("risk.{key}: {error}");
+        let funding = parse_funding(&self.funding).map_err(|error| named("funding", error))?;
+        let order = parse_order(&self.order).map_err(|error| named("order", error))?;
+        let described = !self.funding.is_empty() || !self.order.is_empty();
+        let model = described.then_some(Rule::Model(v1::SettlementModel { funding, order }));
+        let haircuts = self.haircuts.into_iter().map(|line| {
+            Rule::Haircut(v1::Haircut {
+                asset: line.asset,
+                haircut: line.haircut,
+            })
+        });
+        let short = self.short_limits.into_iter().map(|line| {
+            Rule::ShortLimit(v1::ShortLimit {
+                participant: line.participant,
+                asset: line.asset,
+                amount: line.amount,
+            })
+        });
+        let tests = self.participants.into_iter().map(|line| {
+            Rule::Tests(v1::ParticipantTests {
+                participant: line.participant,
+                aggregate_short_limit: line.aggregate_short_limit,
+                account_value_test: line.account_value_test,
+            })
+        });
+        let rules = model.into_iter().chain(haircuts).chain(short).chain(tests);
+        Ok(rules
+            .map(|rule| v1::RiskRule { rule: Some(rule) })
+            .collect())
     }
 }
 

@@ -258,18 +258,31 @@ impl<'a, N: Integer> Replay<'a, N> {
     }
 
     /// Reads what the entries from `cursor` on will need, only so that it is in the cache: it lies
-    /// anywhere in memory, and loads that do not wait for each other overlap. Half of a check's time.
+    /// anywhere in memory, and loads that do not wait for each other overlap. Much of a check's time.
     fn fetch(&self, cursor: usize) {
-        let entries = &self.trace[cursor..self.trace.len().min(cursor + FETCHED_ENTRIES)];
-        let known = entries
-            .iter()
-            .filter(|removal| removal.unit < self.problem.unit_count());
-        let legs = known.flat_map(|removal| self.problem.unit(removal.unit));
-        let last = |leg: &Leg| {
-            let queue = &self.queues[self.holdings.key(leg.debtor) as usize];
-            self.members[(queue.end as usize).saturating_sub(1)]
-        };
-        black_box(legs.fold(0, |seen, leg| seen ^ last(leg)));
+        let legs = self.legs(cursor);
+        black_box(legs.fold(0, |seen, legs| {
+            seen ^ legs[0].amount ^ legs[legs.len() - 1].amount
+        }));
+        let legs = self.legs(cursor).flatten();
+        black_box(legs.fold(0, |seen, leg| seen ^ self.touch(leg)));
+    }
+
+    /// Of the next entries from `cursor` on, as far as their units are known.
+    fn legs(&self, cursor: usize) -> impl Iterator<Item = &'a [Leg]> {
+        let end = self.trace.len().min(cursor + FETCHED_ENTRIES);
+        let entries = self.trace[cursor..end].iter();
+        let known = entries.filter(|removal| removal.unit < self.problem.unit_count());
+        known.map(|removal| self.problem.unit(removal.unit))
+    }
+
+    fn touch(&self, leg: &Leg) -> u32 {
+        let (debtor, creditor) = (
+            self.holdings.key(leg.debtor),
+            self.holdings.key(leg.creditor),
+        );
+        let end = self.queues[debtor as usize].end as usize;
+        self.members[end.saturating_sub(1)] ^ self.queues[creditor as usize].end
     }
 
     fn is_present(&self, unit: u32) -> bool {
@@ -277,6 +290,7 @@ impl<'a, N: Integer> Replay<'a, N> {
     }
 
     /// A key that fails is in the heap.
+    #[inline]
     fn look_at(&mut self, key: u32) {
         let queue = &mut self.queues[key as usize];
         if self.holdings.fails(key) && !queue.is_in_heap && queue.rank != RANK_NONE {

@@ -12,6 +12,8 @@
 //! numbers. Amounts are whole minor units in the proportion of the two rates in lowest terms, so assets
 //! whose rates have no small common measure are hardly ever swapped: an inexact swap would be a gift.
 
+use std::collections::BTreeSet;
+
 use fx::I256;
 
 use super::{MultilateralNets, NettingError, Valuation};
@@ -41,6 +43,8 @@ struct Positions<'a> {
     positions: Vec<i128>,
     /// By asset: the value of a minor unit, at the scale that all share.
     values: Vec<I256>,
+    /// Pay-ins that no swap can lower: none ever will, since positions only move towards zero.
+    spent: BTreeSet<(u32, u32)>,
     nets: &'a MultilateralNets,
 }
 
@@ -88,6 +92,7 @@ impl<'a> Positions<'a> {
             asset_count,
             positions,
             values: values.collect::<Result<_, _>>()?,
+            spent: BTreeSet::new(),
             nets,
         })
     }
@@ -107,20 +112,31 @@ impl<'a> Positions<'a> {
     }
 
     /// The largest pay-in that a swap can lower, and the swap that lowers it most.
-    fn next(&self) -> Option<Swap> {
-        let mut owed: Vec<(I256, u32, u32)> = Vec::new();
+    fn next(&mut self) -> Option<Swap> {
+        for (_, participant, asset) in self.owed() {
+            let best = self.best(participant, asset);
+            if best.is_some() {
+                return best;
+            }
+            self.spent.insert((participant, asset));
+        }
+        None
+    }
+
+    /// Pay-ins that a swap may lower, the largest value first.
+    fn owed(&self) -> Vec<(I256, u32, u32)> {
+        let mut owed = Vec::new();
         for participant in 0..self.participant_count {
             for asset in 0..self.asset_count {
                 let pay_in = self.pay_in(participant, asset);
-                if pay_in > 0 {
-                    let value = self.value(asset, pay_in)?;
+                if pay_in > 0 && !self.spent.contains(&(participant, asset)) {
+                    let value = self.values[asset as usize].saturating_mul(I256::from(pay_in));
                     owed.push((value, participant, asset));
                 }
             }
         }
         owed.sort_by_key(|&(value, participant, asset)| (-value, participant, asset));
-        let mut owed = owed.into_iter();
-        owed.find_map(|(_, participant, asset)| self.best(participant, asset))
+        owed
     }
 
     /// The swap that takes most off a pay-in.
@@ -176,11 +192,6 @@ impl<'a> Positions<'a> {
             self.positions[to] += amount;
             self.positions[from] -= amount;
         }
-    }
-
-    /// Nothing if it needs more than 256 bits, which no sum of legs does.
-    fn value(&self, asset: u32, minor: i128) -> Option<I256> {
-        self.values[asset as usize].checked_mul(I256::from(minor))
     }
 }
 

@@ -140,7 +140,13 @@ impl<'a, V: Value> Spanning<'a, V> {
         }
         let span = &self.problem.spans()[account.span as usize];
         let sums = &self.sums[account.span as usize];
-        let mut floors = span.accounts.iter().map(|&(account, _)| account);
+        // None is looked for where none is counted: explaining every step would read every account.
+        let counted = if sums.below_floor > 0 {
+            span.accounts.as_slice()
+        } else {
+            &[]
+        };
+        let mut floors = counted.iter().map(|&(account, _)| account);
         floors
             .find(|&account| below(account))
             .map(|account| Test::Floor { account })
@@ -185,7 +191,11 @@ impl<'a, V: Value> Spanning<'a, V> {
         let span = self.accounts[key as usize].span;
         let mut largest: Option<(V, u32)> = None;
         for &(account, _) in &self.problem.spans()[span as usize].accounts {
-            let (short, _) = self.accounts[account as usize].values();
+            let found = &self.accounts[account as usize];
+            if found.balance >= 0 {
+                continue;
+            }
+            let short = found.weights.short * V::from_minor(-found.balance);
             if short > largest.map_or(V::ZERO, |(value, _)| value) {
                 largest = Some((short, account));
             }

@@ -108,6 +108,7 @@ impl State {
                 let mut cycle =
                     Cycle::new(*cycle, *cut_off, *pay_in_deadline, *completion_deadline);
                 cycle.calendar = calendar.clone().unwrap_or_default();
+                cycle.model = self.risk.model;
                 self.open_cycle(cycle);
             }
             Event::CycleClosed { cycle } => self.cycle_mut(*cycle).close(),
@@ -128,6 +129,12 @@ impl State {
                 self.set_directory(event);
             }
             Event::LimitSet(line) => self.set_limit(line),
+            Event::RiskSet(line) => self.set_risk(line),
+            Event::CycleValued { cycle, values } => {
+                let cycle = self.cycle_mut(*cycle);
+                cycle.values.clone_from(values);
+                cycle.version += 1;
+            }
             Event::ReservationSet(line) => {
                 let account = self.line_account(line.participant, line.asset);
                 let account = account.expect("decided: the account is there");
@@ -141,6 +148,7 @@ impl State {
             Event::AssetDaySet(line) => {
                 Arc::make_mut(&mut self.calendars).set(line.asset, line.date.naive(), line.change);
                 self.entry_cut_offs.clear();
+                self.open_today.clear();
             }
             Event::TokenSet(token) => self.set_token(token),
             Event::TokenRevoked { label } => {

@@ -131,6 +131,7 @@ impl GrossBatch {
                 .collect(),
             certificate_hash,
             seed,
+            bypassed: None,
         })
     }
 

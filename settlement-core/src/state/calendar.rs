@@ -11,7 +11,7 @@ use super::State;
 use super::cycles::Cycle;
 use super::decide_command::invalid;
 use super::identities::{EntryId, Standing};
-use crate::command::{AssetCutOff, AssetDay, CutOffPurpose, Refusal};
+use crate::command::{AssetCutOff, AssetDay, AssetLine, CutOffPurpose, Refusal};
 use crate::event::{CutOffInstant, CycleCalendar, OrderLeg};
 use crate::ids::{AccountId, AssetId, Date, Timestamp};
 use crate::instruction::{Body, Digest, Kind, Lane, Submission, Submissions};
@@ -36,6 +36,24 @@ impl EntryCutOffs {
     }
 }
 
+/// The assets that settle today, by id: nearly every instruction asks.
+#[derive(Clone, Default)]
+pub(super) struct OpenToday {
+    date: Option<Date>,
+    open: Vec<bool>,
+}
+
+impl OpenToday {
+    pub(super) fn clear(&mut self) {
+        self.date = None;
+    }
+
+    /// Whether it is known that an asset settles on a date; if not, the calendar says.
+    fn knows(&self, asset: AssetId, date: Date) -> bool {
+        self.date == Some(date) && self.open.get(usize::from(asset.0)) == Some(&true)
+    }
+}
+
 /// A payment carries a customer's money; all else is between banks.
 fn purpose_of(kind: Kind) -> CutOffPurpose {
     match kind {
@@ -52,10 +70,13 @@ impl State {
     /// The first leg, by the rejection's precedence, whose asset does not settle on a date.
     #[inline]
     pub(super) fn closed_leg(&self, legs: &[OrderLeg], date: Date) -> Option<Rejection> {
-        let date = date.naive();
         let fault = |(leg, line): (u8, &OrderLeg)| {
-            let code = self.directory.asset(self.asset_of(line)).code;
-            match self.calendars.of(code).day(date) {
+            let asset = self.asset_of(line);
+            if self.open_today.knows(asset, date) {
+                return None;
+            }
+            let code = self.directory.asset(asset).code;
+            match self.calendars.of(code).day(date.naive()) {
                 Ok(Day::Business) => None,
                 Ok(Day::Weekend) => Some(Rejection::NoBusinessDay),
                 Ok(Day::Holiday(_) | Day::Added) => Some(Rejection::HolidayOfAsset { leg }),
@@ -94,6 +115,19 @@ impl State {
         }
         let reason = "the value date is no business day of any enabled asset";
         Err(invalid("cycle", format!("{reason} ({})", named.join("; "))))
+    }
+
+    /// Works out, and keeps, which assets settle today. Changes nothing that is seen.
+    #[inline]
+    pub(super) fn prepare_today(&mut self, today: Date) {
+        if self.open_today.date == Some(today) {
+            return;
+        }
+        let opens = |line: &AssetLine| self.calendars.of(line.code).is_business_day(today.naive());
+        let assets = self.directory.assets().iter();
+        let open = assets.map(|line| opens(line) == Ok(true)).collect();
+        let date = Some(today);
+        self.open_today = OpenToday { date, open };
     }
 
     /// Works out, and keeps, the cut-offs that an instruction will be held to. Changes nothing that is

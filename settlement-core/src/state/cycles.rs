@@ -13,6 +13,7 @@ use crate::event::{CycleCalendar, ScheduleLine};
 use crate::ids::{AccountId, AssetId, BatchNumber, CycleName, Timestamp};
 use crate::instruction::Priority;
 use crate::netting::BilateralNet;
+use crate::risk::{FrozenValue, Model};
 use crate::run::{Bitmap, Leg, Problem};
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
@@ -219,6 +220,11 @@ pub(crate) struct Cycle {
     pub(crate) completion_deadline: Timestamp,
     #[n(5)]
     pub(crate) calendar: CycleCalendar,
+    #[cbor(n(26), default)]
+    pub(crate) model: Model,
+    /// What assets count for, frozen at the close, by asset.
+    #[cbor(n(27), default)]
+    pub(crate) values: Vec<FrozenValue>,
     #[n(6)]
     units: [Units; 3],
     /// Of members that are not held, settled ones included.
@@ -302,6 +308,8 @@ impl Cycle {
             pay_in_deadline,
             completion_deadline,
             calendar: CycleCalendar::default(),
+            model: Model::default(),
+            values: Vec::new(),
             units: Default::default(),
             sums: Sums::default(),
             held_sums: Sums::default(),
@@ -502,12 +510,9 @@ impl Cycle {
         places
     }
 
-    /// What a run over `account_count` accounts would read.
-    pub(crate) fn problem(&self, account_count: usize) -> Problem {
-        let mut funds: Vec<i64> = self.funds.iter().copied().collect();
-        funds.resize(account_count, 0);
-        let mut problem =
-            Problem::new(funds, vec![0; account_count]).expect("as many floors as funds");
+    /// What a run would read, given its accounts and tests.
+    pub(crate) fn problem(&self, empty: Problem) -> Problem {
+        let mut problem = empty;
         let units = usize::try_from(self.waiting_count()).expect("units are in memory");
         // Most have one leg.
         problem.reserve(units, units);
@@ -564,6 +569,8 @@ impl Freeze for Cycle {
             pay_in_deadline: _,
             completion_deadline: _,
             calendar: _,
+            model: _,
+            values: _,
             units,
             sums,
             held_sums,

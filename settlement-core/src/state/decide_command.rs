@@ -97,6 +97,7 @@ impl State {
             Action::Cancel { uetr, kind } => self.decide_cancel(command.caller, *uetr, *kind, now),
             Action::Approve(identity) => self.decide_approval(command.caller, identity),
             Action::ShowPreimage { identity, preimage } => self.decide_preimage(identity, preimage),
+            Action::SetRisk(line) => self.decide_risk(line),
             Action::SetReservation(line) => self.decide_reservation(command.caller, line),
             Action::SetPriority {
                 uetr,
@@ -348,6 +349,7 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
         | Action::CreateToken(_)
         | Action::RevokeToken { .. }
         | Action::SetTime(_)
+        | Action::SetRisk(_)
         | Action::SetRates(_)
         | Action::SetRateRules(_)
         | Action::SetQuoteLimit(_)

@@ -7,6 +7,7 @@ use crate::command::{CutOffs, Refusal};
 use crate::event::{Event, ScheduleLine, i128Cbor};
 use crate::ids::{AccountId, AssetId, CycleName, Date, Timestamp};
 use crate::netting;
+use crate::risk::Funding;
 use crate::view::CycleState;
 use fx::calendar::LocalCutoff;
 use fx::{I256, Pair, Price, ValuationRate, valuation_rate};
@@ -111,7 +112,9 @@ impl State {
                 not_before: cycle.cut_off,
             });
         }
-        Ok(vec![Event::CycleClosed { cycle: name }])
+        let mut events = vec![Event::CycleClosed { cycle: name }];
+        events.extend(self.frozen_values(cycle));
+        Ok(events)
     }
 
     pub(super) fn decide_net(&self, name: CycleName) -> Result<Vec<Event>, Refusal> {
@@ -136,10 +139,14 @@ impl State {
             CycleState::Completed => return Ok(Vec::new()),
             CycleState::Settling => {}
         }
-        if cycle.unsettled_count() == 0 {
+        let short = self.short_fund(cycle);
+        if cycle.unsettled_count() == 0 && short.is_none() {
             return Ok(self.decide_completion(cycle, now));
         }
-        if now < cycle.pay_in_deadline && !cycle.is_funded() {
+        if cycle.model.funding == Funding::Prefunded
+            && now < cycle.pay_in_deadline
+            && !cycle.is_funded()
+        {
             return Err(Refusal::TooEarly {
                 what: "settle: pay-ins are outstanding",
                 not_before: cycle.pay_in_deadline,
@@ -154,6 +161,12 @@ impl State {
                 what: "complete: a run is under way",
                 not_before: now,
             });
+        }
+        if let Some(account) = short {
+            let (bic, asset) = self.directory.account_names(account);
+            return Err(Refusal::WrongState(format!(
+                "cycle {name} cannot complete: the fund of {bic} in {asset} is short"
+            )));
         }
         Ok(self.decide_completion(cycle, now))
     }

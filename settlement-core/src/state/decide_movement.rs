@@ -7,6 +7,7 @@ use crate::command::{AccountState, Caller, Movement, MovementKind, Refusal};
 use crate::event::Event;
 use crate::ids::{AccountId, AssetId};
 use crate::rejection::Rejection;
+use crate::risk::Funding;
 use crate::view::CycleState;
 use fx::{AmountError, DecimalText};
 
@@ -173,6 +174,9 @@ impl State {
             _ => at(&cycle.funds, account),
         };
         check_available(held, amount)?;
+        if cycle.state == CycleState::Settling && cycle.model.funding == Funding::Continuous {
+            self.check_continuous_pay_out(cycle, account, amount)?;
+        }
         let due = cycle.line(account).map_or(0, |line| line.pay_out_due);
         if i128::from(at(&cycle.paid_out, account)) + i128::from(amount) > i128::from(due) {
             return Err(Rejection::AbovePayOutDue);

@@ -1,6 +1,7 @@
 //! A scheme's description against what there is: only differences become events.
 
 use super::State;
+use super::cycles::at;
 use super::decide_command::{NAME_CHARS_MAX, invalid, not_found};
 use crate::command::{
     AccountLine, AccountState, AssetCutOff, AssetDay, AssetLine, CUT_OFF_DAYS_BEFORE_MAX, CutOffs,
@@ -8,6 +9,7 @@ use crate::command::{
 };
 use crate::event::Event;
 use crate::ids::{AccountId, Bic};
+use crate::risk::RiskLine;
 use fx::calendar::LocalCutoff;
 use fx::{AssetCode, DECIMALS_MAX};
 use std::collections::BTreeSet;
@@ -22,6 +24,31 @@ pub(super) struct Names {
     assets: BTreeSet<AssetCode>,
     participants: BTreeSet<Bic>,
     accounts: BTreeSet<(Bic, AssetCode)>,
+}
+
+impl Names {
+    fn has(&self, line: &RiskLine) -> bool {
+        match line {
+            RiskLine::Model(_) => true,
+            RiskLine::Haircut { asset, .. } => self.assets.contains(asset),
+            RiskLine::ShortLimit {
+                participant, asset, ..
+            } => self.accounts.contains(&(*participant, *asset)),
+            RiskLine::Tests { participant, .. } => self.participants.contains(participant),
+        }
+    }
+}
+
+/// What a line is about: two of one key would contradict each other.
+fn risk_key(line: &RiskLine) -> (u8, Option<Bic>, Option<AssetCode>) {
+    match *line {
+        RiskLine::Model(_) => (0, None, None),
+        RiskLine::Haircut { asset, .. } => (1, None, Some(asset)),
+        RiskLine::ShortLimit {
+            participant, asset, ..
+        } => (2, Some(participant), Some(asset)),
+        RiskLine::Tests { participant, .. } => (3, Some(participant), None),
+    }
 }
 
 impl State {
@@ -86,6 +113,12 @@ impl State {
         for (index, line) in scheme.limits.iter().enumerate() {
             self.check_limit(line, &format!("scheme.limits[{index}]"), &names)?;
             events.extend(self.limit_change(line));
+        }
+        once(&scheme.risk, "scheme.risk", risk_key)?;
+        for (index, line) in scheme.risk.iter().enumerate() {
+            let (field, base) = (format!("scheme.risk[{index}]"), Some(scheme.base_asset));
+            self.check_risk(line, &field, base, |line| names.has(line))?;
+            events.extend(self.risk_change(line));
         }
         if let Some(cut_offs) = &scheme.cut_offs {
             check_cut_offs(cut_offs)?;
@@ -259,7 +292,10 @@ impl State {
         let mut members = live
             .flat_map(|cycle| cycle.members())
             .flat_map(|member| member.legs);
+        let live_funds = self.cycles_live.iter();
+        let mut funds = live_funds.map(|&index| at(&self.cycles[index as usize].funds, account));
         self.accounts[account.0 as usize].balance() != 0
+            || funds.any(|fund| fund != 0)
             || queued
                 .chain(unmatched)
                 .chain(pending)

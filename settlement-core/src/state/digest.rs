@@ -64,6 +64,8 @@ impl State {
         feed.list(self.limits.instructions());
         feed.list(self.limits.bilaterals());
         feed.list(self.limits.reservations());
+        feed.put(self.risk.model);
+        feed.list(self.risk_lines());
         feed.list(self.tokens.values());
         feed.put(self.tokens_version);
     }
@@ -236,6 +238,8 @@ fn feed_cycle(feed: &mut Feed, cycle: &Cycle) {
         cycle.pay_in_deadline,
         cycle.completion_deadline,
         &cycle.calendar,
+        cycle.model,
+        &cycle.values,
     ));
     feed.list(cycle.members().map(|member| {
         let legs: Vec<(u32, u32, i64)> = member

@@ -107,7 +107,7 @@ impl State {
                 let cycle = self.cycle(name)?;
                 let waiting = cycle.waiting();
                 Some(RunInputs {
-                    problem: cycle.problem(self.accounts.len()),
+                    problem: self.cycle_problem(cycle),
                     units: waiting
                         .map(|member| (member.priority, member.rank, member.place))
                         .collect(),

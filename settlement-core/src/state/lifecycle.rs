@@ -8,12 +8,17 @@ use crate::event::{Batch, Event};
 use crate::ids::{AccountId, CycleName, ParticipantId, Sequence, Timestamp};
 use crate::record::RunResult;
 use crate::rejection::Rejection;
+use crate::risk::Funding;
 use crate::run::{self, Bitmap, Leg, Problem};
 use crate::view::CycleState;
+use fx::I256;
 use sha2::{Digest as _, Sha256};
 
 /// Derives the seed of the gross batch that a cycle's run closes from the run's.
 const GROSS_SEED_DOMAIN: &[u8] = b"valuta-gross-seed-v1";
+const BYPASS_DOMAIN: &[u8] = b"valuta-bypass-v1";
+/// Of the search for more than order allows: some tens of milliseconds beside the writer.
+const BYPASS_STEPS_MAX: u64 = 1_000_000;
 
 /// A cycle's run that is due: its frozen inputs, to be run beside the writer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,18 +29,37 @@ pub struct RunRequest {
     pub version: u64,
     /// Unsettled units that are not held, in queue order; keys are account ids, balances funds.
     pub problem: Problem,
+    /// What each unit counts for where order is bypassed; empty where it is kept.
+    pub weights: Vec<I256>,
 }
 
 impl RunRequest {
     /// Runs it; pure. `seed` is for the batch's salts: random, and never disclosed.
     pub fn run(self, seed: [u8; 32]) -> RunResult {
         let outcome = run::settle(&self.problem);
+        let kept = Certificate::new(&self.problem, outcome.removals).hash();
+        let more = (!self.weights.is_empty()).then(|| {
+            run::bypass(
+                &self.problem,
+                &outcome.settled,
+                &self.weights,
+                BYPASS_STEPS_MAX,
+            )
+        });
+        let settled = match &more {
+            Some(more) => more.settled.to_bytes(),
+            None => outcome.settled.to_bytes(),
+        };
         RunResult {
             cycle: self.cycle,
             version: self.version,
-            settled: outcome.settled.to_bytes(),
-            certificate_hash: Certificate::new(&self.problem, outcome.removals).hash(),
+            certificate_hash: match &more {
+                Some(more) => bypass_hash(&kept, more.optimal, &settled),
+                None => kept,
+            },
+            settled,
             seed,
+            bypassed: more.map(|more| more.optimal),
         }
     }
 }
@@ -58,7 +82,8 @@ impl State {
         Some(RunRequest {
             cycle: name,
             version,
-            problem: self.cycle(name)?.problem(self.accounts.len()),
+            problem: self.cycle_problem(self.cycle(name)?),
+            weights: self.weights(self.cycle(name)?),
         })
     }
 
@@ -67,9 +92,7 @@ impl State {
         let Some(cycle) = self.cycle(result.cycle) else {
             return Vec::new();
         };
-        let fresh = cycle.state == CycleState::Settling
-            && cycle.version == result.version
-            && !cycle.has_run();
+        let fresh = may_run(cycle) && cycle.version == result.version && !cycle.has_run();
         let count = u32::try_from(cycle.waiting_count()).unwrap_or(u32::MAX);
         let settled = Bitmap::from_bytes(count, &result.settled);
         let Some(settled) = settled.ok().filter(|_| fresh) else {
@@ -95,8 +118,8 @@ impl State {
         events
     }
 
-    /// Each account's change and whether it is touched; `None` if a fund would end below zero, which
-    /// no run gives.
+    /// Each account's change and whether it is touched; `None` if a fund of a prefunded cycle
+    /// would end below zero, which no run gives.
     fn run_changes(&self, cycle: &Cycle, settled: &Bitmap) -> Option<Vec<Option<i128>>> {
         let mut changes: Vec<Option<i128>> = vec![None; self.accounts.len()];
         let waiting = (0..).zip(cycle.waiting());
@@ -107,7 +130,8 @@ impl State {
             }
         }
         let sound = (0..).zip(&changes).all(|(account, change)| {
-            i128::from(at(&cycle.funds, AccountId(account))) + change.unwrap_or(0) >= 0
+            cycle.model.funding == Funding::Continuous
+                || i128::from(at(&cycle.funds, AccountId(account))) + change.unwrap_or(0) >= 0
         });
         sound.then_some(changes)
     }
@@ -151,6 +175,7 @@ impl State {
             mirror_balances: Vec::new(),
             certificate_hash: Some(result.certificate_hash),
             seed: result.seed,
+            bypassed: result.bypassed,
         }
     }
 
@@ -162,7 +187,10 @@ impl State {
     ) -> Option<Event> {
         let ran = matches!(events.last(), Some(Event::CycleRan { cycle, .. }) if *cycle == name);
         let cycle = self.cycle(name)?;
-        (ran && cycle.unsettled_count() == 0).then_some(Event::CycleCompleted {
+        let done = cycle.unsettled_count() == 0
+            && cycle.state == CycleState::Settling
+            && self.short_fund(cycle).is_none();
+        (ran && done).then_some(Event::CycleCompleted {
             cycle: name,
             into: None,
         })
@@ -283,10 +311,30 @@ impl State {
 }
 
 fn is_run_due(cycle: &Cycle, now: Timestamp) -> bool {
-    cycle.state == CycleState::Settling
+    may_run(cycle)
         && cycle.waiting_count() > 0
         && !cycle.has_run()
-        && (now >= cycle.pay_in_deadline || cycle.is_funded())
+        && (cycle.model.funding == Funding::Continuous
+            || now >= cycle.pay_in_deadline
+            || cycle.is_funded())
+}
+
+/// A continuous cycle runs from its close on.
+fn may_run(cycle: &Cycle) -> bool {
+    match cycle.model.funding {
+        Funding::Prefunded => cycle.state == CycleState::Settling,
+        Funding::Continuous => matches!(cycle.state, CycleState::Closed | CycleState::Settling),
+    }
+}
+
+/// What a run that bypassed order is known by: what settles with order kept, and what does.
+fn bypass_hash(kept: &[u8; 32], optimal: bool, settled: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(BYPASS_DOMAIN);
+    hasher.update(kept);
+    hasher.update([u8::from(optimal)]);
+    hasher.update(settled);
+    hasher.finalize().into()
 }
 
 fn derived_seed(seed: &[u8; 32]) -> [u8; 32] {

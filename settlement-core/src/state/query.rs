@@ -269,6 +269,7 @@ impl State {
                 .map(|account| self.account_line(account))
                 .collect(),
             limits: instruction.chain(bilateral).collect(),
+            risk: self.risk_lines(),
             cut_offs: self.cut_offs.clone(),
             asset_cut_offs: self.asset_cut_offs.values().copied().collect(),
             days: self.day_lines(),

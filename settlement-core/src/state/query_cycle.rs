@@ -56,6 +56,7 @@ impl State {
         CycleView {
             name: cycle.name,
             state: cycle.state,
+            model: cycle.model,
             cut_off: cycle.cut_off,
             pay_in_deadline: cycle.pay_in_deadline,
             completion_deadline: cycle.completion_deadline,

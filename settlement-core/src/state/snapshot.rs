@@ -11,7 +11,7 @@
 use super::cycles::{Cycle, Cycles};
 use super::identities::Identities;
 use super::rates::Rates;
-use super::{EntryCutOffs, State};
+use super::{EntryCutOffs, OpenToday, State};
 use crate::command::{AssetDay, CutOffs, RateLine, RateRules};
 use crate::ids::{BatchNumber, Timestamp};
 use crate::instruction::ShortText;
@@ -128,10 +128,12 @@ impl State {
             asset_cut_offs,
             calendars: _, // as its changed days
             entry_cut_offs: _,
+            open_today: _,
             directory,
             accounts,
             mirrors,
             limits,
+            risk,
             usage,
             identities,
             queues,
@@ -170,7 +172,7 @@ impl State {
         pieces.put((asset_cut_offs, self.day_lines()))?;
         pieces.put(directory)?;
         pieces.put((accounts, mirrors))?;
-        pieces.put((limits, usage))?;
+        pieces.put((limits, usage, risk))?;
         identities.write_pieces(&mut pieces)?;
         pieces.put(queues)?;
         pieces.put(unmatched)?;
@@ -195,7 +197,7 @@ impl State {
         let (asset_cut_offs, days): (_, Vec<AssetDay>) = source.take()?;
         let directory = source.take()?;
         let (accounts, mirrors) = source.take()?;
-        let (limits, usage) = source.take()?;
+        let (limits, usage, risk) = source.take()?;
         let identities = Identities::read_pieces(&mut source)?;
         let queues = source.take()?;
         let unmatched = source.take()?;
@@ -215,10 +217,12 @@ impl State {
             asset_cut_offs,
             calendars: Arc::new(calendars_of(&days)),
             entry_cut_offs: EntryCutOffs::default(),
+            open_today: OpenToday::default(),
             directory,
             accounts,
             mirrors,
             limits,
+            risk,
             usage,
             identities,
             queues,

@@ -9,6 +9,7 @@ use settlement_core::run::{Bitmap, Bypass, Leg, PAY_IN_MAX, Problem, bypass, lef
 use crate::mixes::{MIXES, Mix, random_parts};
 use crate::naive::{Naive, Set, units};
 use crate::support::*;
+use crate::wide::extreme_parts;
 
 const ENOUGH: u64 = 1_000_000;
 const UNITS_MAX: u64 = 9;
@@ -94,6 +95,40 @@ fn the_best_of_all_subsets_is_found_and_no_budget_makes_it_worse() {
     // A generator that makes only easy problems would prove nothing.
     let enough = gained > 100 && dropped > 100 && unproven > 100 && split > 100;
     assert!(enough, "{gained} {dropped} {unproven} {split}");
+}
+
+/// The largest numbers that there are, in 256 bits.
+#[test]
+fn the_best_is_found_and_proved_again_among_extremes() {
+    for seed in seeds(100) {
+        let mut random = Random(seed ^ 0xb16);
+        let problem = extreme_parts(&mut random).build();
+        let weights = random_weights(&mut random, &problem);
+        let naive = Naive::new(&problem);
+        let outcome = settle(&problem);
+        let found = bypass(&problem, &outcome.settled, &weights, ENOUGH);
+        let best = best_by_brute_force(&naive, &weights);
+        assert_eq!(
+            (set_of(&found.settled), found.optimal),
+            (best, true),
+            "seed {seed}"
+        );
+        let certificate = Certificate::new(&problem, outcome.removals);
+        let claim = BypassClaim {
+            kept: &outcome.settled,
+            settled: &found.settled,
+            weights: &weights,
+            is_optimal: true,
+        };
+        let verdict = check_bypassed(&problem, &certificate, &claim, ENOUGH);
+        assert_eq!(verdict, Ok(Optimality::Reproved), "seed {seed}");
+        for unit in units(naive.all() & !best) {
+            assert!(
+                left_out(&problem, &found.settled, unit).is_some(),
+                "seed {seed}"
+            );
+        }
+    }
 }
 
 /// Of a unit that does not fit: one minor unit less than its pay-in does not suffice.

@@ -27,7 +27,7 @@ fn extreme(random: &mut Random, least: i64) -> i64 {
 }
 
 /// Three participants with two assets.
-fn extreme_parts(random: &mut Random) -> Parts {
+pub fn extreme_parts(random: &mut Random) -> Parts {
     let rates = [1, 1_000_000_000_000, RATE_SCALED_MAX - 1, RATE_SCALED_MAX];
     let asset = |random: &mut Random| AssetValue {
         rate: ValuationRate::from_scaled(rates[random.below(4) as usize]).unwrap(),

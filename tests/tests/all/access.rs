@@ -171,6 +171,51 @@ fn methods() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
             "O",
         ),
         (fx, "GetRates", vec![], "PAOT"),
+        (
+            fx,
+            "RequestQuote",
+            v1::RequestQuoteRequest {
+                request_id: id("ask"),
+                created: None,
+                quote_request_id: "access".to_owned(),
+                source_asset: "USD".to_owned(),
+                target_asset: "EUR".to_owned(),
+                fixed_side: v1::FixedSide::Source.into(),
+                amount: "1.00".to_owned(),
+                value_date: valuta_tests::scheme::TODAY.to_owned(),
+                offers_until: Some(timestamp(MORNING_MS + 1_000_000)),
+                providers: Vec::new(),
+            }
+            .encode_to_vec(),
+            "P",
+        ),
+        (
+            fx,
+            "GetQuoteRequest",
+            v1::GetQuoteRequestRequest {
+                taker: A.to_owned(),
+                quote_request_id: "R".to_owned(),
+                min_sequence: 0,
+            }
+            .encode_to_vec(),
+            "POT",
+        ),
+        (fx, "ListQuoteRequests", vec![], "POT"),
+        (
+            fx,
+            "SetQuoteLimit",
+            v1::SetQuoteLimitRequest {
+                request_id: id("quote-limit"),
+                created: None,
+                provider: B.to_owned(),
+                asset: "EUR".to_owned(),
+                amount: "1000.00".to_owned(),
+            }
+            .encode_to_vec(),
+            "O",
+        ),
+        (fx, "ListQuoteLimits", vec![], "POT"),
+        (fx, "GetRoundingLedger", vec![], "POT"),
         (fx, "LockQuote", quote.encode_to_vec(), "P"),
         (
             fx,

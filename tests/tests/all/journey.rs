@@ -1,7 +1,9 @@
 //! What users come for, over real gRPC: payments, cycles, trades, watches and proofs.
 
 mod calendar;
+mod conditions;
 mod cycles;
+mod fx;
 mod pvp;
 mod reading;
 mod treasury;

@@ -13,5 +13,6 @@ mod house;
 mod input;
 mod journey;
 mod load;
+mod offline;
 mod refeed;
 mod support;

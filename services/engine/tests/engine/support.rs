@@ -112,6 +112,7 @@ fn scheme() -> Scheme {
         cut_offs: None,
         asset_cut_offs: Vec::new(),
         days: Vec::new(),
+        risk: Vec::new(),
     }
 }
 

@@ -5,11 +5,13 @@ use crate::testing::{asset, empty_scheme};
 use settlement_core::command::{Action, AssetLine, MovementKind, Refusal};
 use settlement_core::ids::{CycleName, Timestamp};
 use settlement_core::rejection::Rejection;
+use settlement_core::risk::Model;
 use settlement_core::view::{CycleState, CycleView, SchemeView, View};
 
 fn cycle_view(state: CycleState) -> CycleView {
     CycleView {
         name: CycleName::parse("2026-11-20/1").unwrap(),
+        model: Model::default(),
         state,
         cut_off: Timestamp(0),
         pay_in_deadline: Timestamp(0),

@@ -94,6 +94,121 @@ fn decodes_every_field() {
     assert_eq!(item.digest.0, hash[..16]);
 }
 
+fn conditions() -> v1::Conditions {
+    let instant = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    v1::Conditions {
+        not_before: instant(1_795_000_100),
+        expires_at: instant(1_795_000_200),
+        approvers: vec!["CCCCJPJT".into(), "DDDDGB22".into()],
+        approvals_needed: 1,
+        hash_lock: vec![7; 32],
+        document_hash: vec![8; 32],
+        group_id: "G-1".into(),
+        group_members: 3,
+    }
+}
+
+#[test]
+fn decodes_conditions_beside_instructions_without() {
+    let mut out = Submissions::default();
+    let conditional = v1::Instruction {
+        conditions: Some(conditions()),
+        ..good()
+    };
+    decode_into(&good().encode_to_vec(), 0, &mut out).unwrap();
+    decode_into(&conditional.encode_to_vec(), 1, &mut out).unwrap();
+    let of = |at: usize| out.conditions_of(&out.items[at].body.unwrap()).cloned();
+    assert_eq!(of(0), None);
+    let read = of(1).unwrap();
+    assert_eq!(read.not_before, Some(Timestamp(1_795_000_100_000)));
+    assert_eq!(read.expires_at, Some(Timestamp(1_795_000_200_000)));
+    let approvals = read.approvals.unwrap();
+    assert_eq!((approvals.needed, approvals.of.len()), (1, 2));
+    assert_eq!(read.hash_lock.unwrap().0, [7; 32]);
+    assert_eq!(read.document.unwrap().0, [8; 32]);
+    let group = read.group.unwrap();
+    assert_eq!((group.id.as_str(), group.members), ("G-1", 3));
+    let bytes = conditional.encode_to_vec();
+    assert_eq!(out.content_of(&out.items[1]), bytes);
+    let approver = Bic::parse(b"DDDDGB22").unwrap();
+    assert!(is_party(&bytes, approver) && !is_party(&good().encode_to_vec(), approver));
+    remove_last(&mut out);
+    assert!(out.conditions.is_empty());
+}
+
+#[test]
+fn conditions_have_one_canonical_form() {
+    let canonical = v1::Instruction {
+        conditions: Some(conditions()),
+        ..good()
+    };
+    let content = |bytes: &[u8]| {
+        let mut out = Submissions::default();
+        decode_into(bytes, 0, &mut out).unwrap();
+        out.content
+    };
+    // Ours in front of the other fields, its own fields backwards.
+    let mut inner = Vec::new();
+    let mut backwards = v1::Conditions::default();
+    (backwards.group_members, backwards.group_id) = (3, "G-1".into());
+    inner.extend(backwards.encode_to_vec());
+    let rest = v1::Conditions {
+        group_members: 0,
+        group_id: String::new(),
+        ..conditions()
+    };
+    inner.extend(rest.encode_to_vec());
+    let mut bytes = vec![0xa2, 0x01];
+    prost::encoding::encode_varint(inner.len() as u64, &mut bytes);
+    bytes.extend(inner);
+    bytes.extend(good().encode_to_vec());
+    assert_eq!(content(&bytes), canonical.encode_to_vec());
+    // Conditions that ask for nothing are none.
+    let mut empty = good().encode_to_vec();
+    empty.extend([0xa2, 0x01, 0x00]);
+    assert_eq!(content(&empty), good().encode_to_vec());
+}
+
+#[test]
+fn names_the_first_malformed_condition() {
+    let check = |expected: &str, change: fn(&mut v1::Conditions)| {
+        check(expected, |m| {
+            let mut conditions = conditions();
+            change(&mut conditions);
+            m.conditions = Some(conditions);
+        });
+    };
+    check("ok", |_| {});
+    check("NotBefore 0 Malformed", |c| {
+        c.not_before.as_mut().unwrap().nanos = -1;
+    });
+    check("ExpiresAt 0 Malformed", |c| {
+        c.expires_at.as_mut().unwrap().seconds = i64::MAX;
+    });
+    check("Approvers 0 Missing", |c| c.approvers.clear());
+    check("Approvers 0 Malformed", |c| c.approvers[1].clear());
+    check("Approvers 0 Malformed", |c| {
+        c.approvers[1] = c.approvers[0].clone()
+    });
+    check("Approvers 0 TooLong", |c| {
+        c.approvers = vec!["CCCCJPJT".into(); 33];
+    });
+    check("ApprovalsNeeded 0 Missing", |c| c.approvals_needed = 0);
+    check("ApprovalsNeeded 0 Malformed", |c| c.approvals_needed = 3);
+    check("ApprovalsNeeded 0 Malformed", |c| {
+        c.approvals_needed = 256 + 1
+    });
+    check("HashLock 0 Malformed", |c| c.hash_lock.truncate(31));
+    check("DocumentHash 0 Malformed", |c| c.document_hash.push(0));
+    check("GroupId 0 Missing", |c| c.group_id.clear());
+    check("GroupId 0 TooLong", |c| c.group_id = "g".repeat(36));
+    check("GroupId 0 Malformed", |c| c.group_id = "a\nb".into());
+    check("GroupMembers 0 Missing", |c| c.group_members = 0);
+    check("GroupMembers 0 Malformed", |c| c.group_members = 1);
+    check("GroupMembers 0 Malformed", |c| c.group_members = 33);
+    check("GroupMembers 0 Malformed", |c| c.group_members = 65_536 + 2);
+}
+
 #[test]
 fn names_what_an_identity_lacks() {
     check("UETR_MISSING", |m| m.uetr.clear());

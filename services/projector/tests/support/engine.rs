@@ -410,5 +410,6 @@ fn scheme() -> Scheme {
         }),
         asset_cut_offs: Vec::new(),
         days: Vec::new(),
+        risk: Vec::new(),
     }
 }

@@ -267,6 +267,7 @@ impl Script {
             settled: bits.clone(),
             certificate_hash: [8; 32],
             seed: [9; 32],
+            bypassed: None,
         };
         let count = settled.iter().filter(|settled| **settled).count();
         let mut events = vec![Event::CycleRan {
@@ -303,5 +304,6 @@ pub fn batch_of(number: u64, members: usize) -> Batch {
         mirror_balances: vec![mirror(-(1 << 70))],
         certificate_hash: None,
         seed: [4; 32],
+        bypassed: None,
     }
 }

@@ -37,6 +37,7 @@ mod quotes;
 mod rates;
 mod rates_import;
 pub mod request_id;
+mod risk;
 mod scheme;
 mod send;
 mod solve;

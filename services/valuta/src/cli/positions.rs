@@ -6,7 +6,7 @@ use crate::output::{Cell, Format, Section, print};
 use clap::Args;
 use valuta_proto::v1;
 
-const POSITION_COLUMNS: [&str; 9] = [
+const POSITION_COLUMNS: [&str; 11] = [
     "participant",
     "asset",
     "balance",
@@ -16,6 +16,8 @@ const POSITION_COLUMNS: [&str; 9] = [
     "queued_in",
     "projected",
     "instruction_limit",
+    "kept_urgent",
+    "kept_high",
 ];
 const FUNDING_COLUMNS: [&str; 11] = [
     "cycle",
@@ -101,6 +103,8 @@ fn position_row(position: &v1::Position) -> Vec<Cell> {
         Cell::amount(&position.queued_in),
         Cell::amount(&position.projected),
         Cell::amount(&position.instruction_limit),
+        Cell::amount(&position.kept_urgent),
+        Cell::amount(&position.kept_high),
     ]
 }
 

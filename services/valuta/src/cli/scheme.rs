@@ -72,6 +72,16 @@ pub enum LimitsCommand {
         #[command(flatten)]
         request_id: RequestId,
     },
+    /// How cycles that open from now on are funded, and whether order may be bypassed (operator)
+    Model(super::risk::ModelArgs),
+    /// What an asset counts less for (operator)
+    Haircut(super::risk::HaircutArgs),
+    /// By how much an account's fund may be short in a continuous cycle (operator)
+    Short(super::risk::ShortArgs),
+    /// Tests that span a participant's accounts in a continuous cycle (operator)
+    Tests(super::risk::TestsArgs),
+    /// Keep an amount of an account for a priority and above (its participant, or the operator)
+    Reserve(super::risk::ReserveArgs),
 }
 
 async fn current(connection: &Connection) -> Result<(v1::Scheme, v1::SchemeResponse), CliError> {
@@ -250,18 +260,24 @@ pub async fn limits(
     match command {
         LimitsCommand::Show => {
             let (scheme, _) = current(connection).await?;
-            let rows = scheme.limits.into_iter().map(|limit| {
+            let rows = scheme.limits.iter().map(|limit| {
                 vec![
-                    Cell::text(limit.participant),
-                    Cell::text(limit.asset),
-                    Cell::text(limit.counterparty),
-                    Cell::amount(limit.amount),
+                    Cell::text(&limit.participant),
+                    Cell::text(&limit.asset),
+                    Cell::text(&limit.counterparty),
+                    Cell::amount(&limit.amount),
                 ]
             });
             let columns = ["participant", "asset", "counterparty", "amount"];
-            print(format, &[Section::rows("limits", &columns, rows.collect())]);
+            let limits = Section::rows("limits", &columns, rows.collect());
+            print(format, &[limits, super::risk::rows(&scheme.risk)]);
             Ok(())
         }
+        LimitsCommand::Model(args) => super::risk::model(args, connection, format).await,
+        LimitsCommand::Haircut(args) => super::risk::haircut(args, connection, format).await,
+        LimitsCommand::Short(args) => super::risk::short(args, connection, format).await,
+        LimitsCommand::Tests(args) => super::risk::tests(args, connection, format).await,
+        LimitsCommand::Reserve(args) => super::risk::reserve(args, connection, format).await,
         LimitsCommand::Set {
             participant,
             asset,

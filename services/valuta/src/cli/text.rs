@@ -91,6 +91,8 @@ macro_rules! parsed {
 }
 
 shown! {
+    funding FundingModel "FUNDING_MODEL_",
+    order SettlementOrder "SETTLEMENT_ORDER_",
     kind Kind "KIND_",
     lane Lane "LANE_",
     priority Priority "PRIORITY_",
@@ -108,6 +110,8 @@ shown! {
 }
 
 parsed! {
+    parse_funding FundingModel "FUNDING_MODEL_",
+    parse_order SettlementOrder "SETTLEMENT_ORDER_",
     parse_kind Kind "KIND_",
     parse_lane Lane "LANE_",
     parse_priority Priority "PRIORITY_",

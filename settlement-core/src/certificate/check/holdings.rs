@@ -29,24 +29,19 @@ struct Account {
     floor: i64,
     key: u32,
     asset: u32,
-}
-
-impl Account {
-    fn is_below_floor(&self) -> bool {
-        self.floor != FLOOR_NONE && self.balance < i128::from(self.floor)
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Key {
+    /// Of the key's tests, where the account stands for a key.
     failing_tests: u32,
-    /// Means something only where the key's account has an asset.
+    /// Where the account stands for a key that a span covers.
     span: u32,
 }
 
-impl Key {
+impl Account {
     fn count(&mut self, was_failing: u32, is_failing: u32) {
         self.failing_tests = self.failing_tests + is_failing - was_failing;
+    }
+
+    fn is_below_floor(&self) -> bool {
+        self.floor != FLOOR_NONE && self.balance < i128::from(self.floor)
     }
 }
 
@@ -112,7 +107,6 @@ impl<N: Integer> Worth<N> {
 pub(super) struct Holdings<'a, N> {
     problem: &'a Problem,
     accounts: Vec<Account>,
-    keys: Vec<Key>,
     /// By asset.
     weights: Vec<Weights<N>>,
     /// By span.
@@ -131,7 +125,6 @@ impl<'a, N: Integer> Holdings<'a, N> {
             accounts: (0..problem.account_count())
                 .map(|account| opening(problem, account))
                 .collect(),
-            keys: vec![Key::default(); problem.balances().len()],
             weights: assets.map(|asset| Weights::new(asset, decimals)).collect(),
             worths: worths(problem, decimals),
             paid: vec![0; problem.caps().len()],
@@ -141,7 +134,7 @@ impl<'a, N: Integer> Holdings<'a, N> {
                 holdings.accounts[account as usize].asset = asset;
                 holdings.accounts[account as usize].key = span.accounts[0].0;
             }
-            holdings.keys[span.accounts[0].0 as usize].span = number;
+            holdings.accounts[span.accounts[0].0 as usize].span = number;
         }
         holdings.settle_all();
         holdings
@@ -153,8 +146,9 @@ impl<'a, N: Integer> Holdings<'a, N> {
             self.accounts[leg.creditor as usize].balance += i128::from(leg.amount);
             self.pay(leg, i128::from(leg.amount));
         }
-        for account in &self.accounts {
-            let key = &mut self.keys[account.key as usize];
+        for index in 0..self.accounts.len() {
+            let account = self.accounts[index];
+            let key = &mut self.accounts[account.key as usize];
             key.count(0, account.is_below_floor().into());
             if account.asset != ASSET_NONE {
                 let worth = &mut self.worths[key.span as usize];
@@ -162,7 +156,7 @@ impl<'a, N: Integer> Holdings<'a, N> {
             }
         }
         for (span, worth) in self.problem.spans().iter().zip(&self.worths) {
-            self.keys[span.accounts[0].0 as usize].count(0, worth.failing_tests());
+            self.accounts[span.accounts[0].0 as usize].count(0, worth.failing_tests());
         }
     }
 
@@ -175,7 +169,7 @@ impl<'a, N: Integer> Holdings<'a, N> {
     /// Whether a test of the key fails, members or not.
     #[inline]
     pub(super) fn fails(&self, key: u32) -> bool {
-        self.keys[key as usize].failing_tests > 0
+        self.accounts[key as usize].failing_tests > 0
     }
 
     /// The leg does not settle after all.
@@ -189,18 +183,28 @@ impl<'a, N: Integer> Holdings<'a, N> {
     #[inline]
     fn change(&mut self, account: u32, change: i128) {
         let account = &mut self.accounts[account as usize];
-        let key = &mut self.keys[account.key as usize];
         let (before, was_below) = (account.balance, account.is_below_floor());
         account.balance += change;
-        key.count(was_below.into(), account.is_below_floor().into());
-        if account.asset != ASSET_NONE {
-            let weights = &self.weights[account.asset as usize];
-            let worth = &mut self.worths[key.span as usize];
-            let was_failing = worth.failing_tests();
-            worth.take(before, weights);
-            worth.add(account.balance, weights);
-            key.count(was_failing, worth.failing_tests());
+        let Account {
+            balance,
+            asset,
+            key,
+            ..
+        } = *account;
+        let is_below = account.is_below_floor();
+        if asset == ASSET_NONE {
+            account.count(was_below.into(), is_below.into());
+            return;
         }
+        let key = &mut self.accounts[key as usize];
+        let (weights, worth) = (
+            &self.weights[asset as usize],
+            &mut self.worths[key.span as usize],
+        );
+        let was_failing = worth.failing_tests() + u32::from(was_below);
+        worth.take(before, weights);
+        worth.add(balance, weights);
+        key.count(was_failing, worth.failing_tests() + u32::from(is_below));
     }
 
     #[inline]
@@ -222,7 +226,7 @@ impl<'a, N: Integer> Holdings<'a, N> {
         let was_exceeded = exceeds(self.paid[index]);
         self.paid[index] += amount;
         let key = self.accounts[debtor as usize].key;
-        self.keys[key as usize].count(was_exceeded, exceeds(self.paid[index]));
+        self.accounts[key as usize].count(was_exceeded, exceeds(self.paid[index]));
     }
 }
 
@@ -232,6 +236,8 @@ fn opening(problem: &Problem, account: u32) -> Account {
         floor: problem.floors()[account as usize],
         key: account,
         asset: ASSET_NONE,
+        failing_tests: 0,
+        span: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::FrozenView;
 use crate::command::{AccountState, AssetLine};
-use crate::ids::{AccountId, Bic, Date};
+use crate::ids::{AccountId, AssetId, Bic, Date};
 use crate::run::AssetValue;
 use crate::state::State;
 use crate::state::cycles::at;
@@ -138,12 +138,12 @@ impl State {
     /// What every asset counts for in tests that span accounts; or which has no rate.
     pub(super) fn asset_values(&self) -> Result<Vec<AssetValue>, String> {
         let base = self.base_asset().code;
-        let assets = self.directory.assets().iter();
-        let value = |line: &AssetLine| {
+        let assets = (0..).map(AssetId).zip(self.directory.assets());
+        let value = |(asset, line): (AssetId, &AssetLine)| {
             let rate = self.valuation(line.code, base);
             Ok(AssetValue {
                 rate: rate.ok_or_else(|| format!("{} has no rate in {base}", line.code))?,
-                haircut: 0,
+                haircut: self.risk.haircut(asset),
                 decimals: line.decimals,
             })
         };

@@ -19,6 +19,7 @@
 mod calendar;
 mod commands;
 mod conditions;
+mod continuous;
 mod cycles;
 mod frozen;
 mod gross;
@@ -135,6 +136,7 @@ pub(super) fn scheme() -> Scheme {
         }),
         asset_cut_offs: Vec::new(),
         days: Vec::new(),
+        risk: Vec::new(),
     }
 }
 
@@ -524,7 +526,6 @@ fn check_batch(batch: &crate::event::Batch) {
         "postings sum to zero: {sums:?}"
     );
     assert_eq!(batch.postings.len(), batch.balances.len());
-    assert!(batch.balances.iter().all(|balance| balance.amount >= 0));
 }
 
 pub(super) fn open_action(cycle: CycleName) -> Action {

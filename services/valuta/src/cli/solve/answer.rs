@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use settlement_core::run::{
     Bitmap, Cause, Explainer, LeftOut, Outcome, Problem, Reason, Test, left_out,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer, fields in the order of the format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,6 +261,7 @@ impl Telling<'_> {
 
     fn proof(&self) -> Proof {
         let explainer = Explainer::new(self.problem, self.kept);
+        let wholes = whole_keys(self.problem);
         let trace = self.kept.removals.iter().map(|removal| {
             let reason = explainer.reason(removal.unit);
             let test = self.test(reason.expect("a removed unit has a reason").test);
@@ -273,7 +274,7 @@ impl Telling<'_> {
                 unit: self.unit(removal.unit),
                 step: removal.step,
                 participant,
-                asset: Some(asset).filter(|_| !is_span(self.problem, key)),
+                asset: Some(asset).filter(|_| !wholes.contains(&key)),
                 test,
                 behind,
             }
@@ -296,10 +297,10 @@ impl Telling<'_> {
     }
 }
 
-/// Whether a key is a whole participant.
-pub fn is_span(problem: &Problem, key: u32) -> bool {
-    let mut spans = problem.spans().iter();
-    spans.any(|span| span.accounts[0].0 == key)
+/// Keys that are whole participants.
+pub fn whole_keys(problem: &Problem) -> BTreeSet<u32> {
+    let spans = problem.spans().iter();
+    spans.map(|span| span.accounts[0].0).collect()
 }
 
 /// Bytes as lower-case hexadecimal.

@@ -6,12 +6,12 @@
 //! | what settles out of order   | tested from scratch; that nothing is better, searched again     |
 //! | reasons, pay-ins, balances  | told again from the checked trace, and compared                 |
 
-use super::answer::{Answer, Proof, Removed, Telling, hex, is_span};
+use super::answer::{Answer, Proof, Removed, Telling, hex, whole_keys};
 use crate::cli::queue_file::{Order, QueueFile};
 use serde_json::Value;
 use settlement_core::certificate::{BypassClaim, Certificate, Optimality, check, check_bypassed};
 use settlement_core::run::{Bitmap, Cause, Outcome, Problem, Removal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a check found true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +148,8 @@ fn difference(path: &str, expected: &Value, actual: &Value) -> Option<String> {
 struct Names<'a> {
     file: &'a QueueFile,
     problem: &'a Problem,
+    /// Keys that are whole participants.
+    wholes: BTreeSet<u32>,
     accounts: BTreeMap<(String, String), u32>,
     /// By the first id.
     units: BTreeMap<&'a str, u32>,
@@ -161,6 +163,7 @@ impl<'a> Names<'a> {
         Self {
             file,
             problem,
+            wholes: whole_keys(problem),
             accounts: file.account_named(),
             units: (0..).zip(&file.units).map(first).collect(),
         }
@@ -229,7 +232,7 @@ impl<'a> Names<'a> {
         let account = account.ok_or_else(unknown)?;
         let key = self.problem.key(account);
         let is_whole = removed.asset.is_none();
-        if is_whole == is_span(self.problem, key) {
+        if is_whole == self.wholes.contains(&key) {
             Ok(key)
         } else {
             Err(unknown())
