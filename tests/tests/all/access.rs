@@ -182,7 +182,7 @@ fn methods() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
                 target_asset: "EUR".to_owned(),
                 fixed_side: v1::FixedSide::Source.into(),
                 amount: "1.00".to_owned(),
-                value_date: valuta_tests::scheme::TODAY.to_owned(),
+                value_date: TODAY.to_owned(),
                 offers_until: Some(timestamp(MORNING_MS + 1_000_000)),
                 providers: Vec::new(),
             }
