@@ -249,7 +249,8 @@ fn main() {
         .map(|_| timed(&mut engine))
         .collect();
     Times(before).line("a batch without views");
-    let (mut taking, mut first, mut later) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut taking, mut again) = (Vec::new(), Vec::new());
+    let (mut first, mut later) = (Vec::new(), Vec::new());
     for view in 0..VIEWS {
         let started = Instant::now();
         let frozen = engine.state.freeze();
@@ -259,6 +260,10 @@ fn main() {
         } else {
             taking.push(took);
         }
+        let started = Instant::now();
+        let same = engine.state.freeze();
+        again.push(nanoseconds(started));
+        drop(same);
         first.push(timed(&mut engine));
         later.extend((1..BATCHES_BETWEEN).map(|_| timed(&mut engine)));
         // Elsewhere, as a reader would.
@@ -267,6 +272,7 @@ fn main() {
             .expect("dropped");
     }
     Times(taking).line("taking a view");
+    Times(again).line("taking it again, with nothing written since");
     Times(first).line("the batch right after");
     Times(later).line("batches after that");
     questions(&mut engine, &mut timed);
