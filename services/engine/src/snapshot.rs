@@ -95,6 +95,17 @@ impl Snapshots {
         found
     }
 
+    /// Reads all of a file as a start would; answers the last sequence that it holds, or what is wrong.
+    ///
+    /// # Errors
+    /// For people.
+    pub fn check(path: &Path) -> Result<u64, String> {
+        let opened = Opened::open(path).map_err(|error| error.to_string())?;
+        let sequence = opened.place.cursor.sequence;
+        opened.load().map_err(|error| error.to_string())?;
+        Ok(sequence)
+    }
+
     /// Keeps a state as it was at a durable place. Answers the file's length.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use prost::Message;
 use std::time::Duration;
 use tonic::Code;
 use valuta_proto::v1;
-use valuta_tests::scheme::{MORNING_MS, payment, timestamp, uetr_text};
+use valuta_tests::scheme::{MORNING_MS, TODAY, payment, timestamp, uetr_text};
 
 /// The four roles' callers, in the order of the table's letters.
 const CALLERS: [(char, &str); 4] = [

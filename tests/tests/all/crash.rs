@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use valuta_tests::scheme::World;
 use valuta_tests::{Server, ServerOptions};
 
+/// Journal between two snapshots: several in each life.
+const SNAPSHOT_EVERY_KIB: &str = "16";
 /// A life that was not cut short by its fault is cut short after this.
 const LIFE_MAX: Duration = Duration::from_millis(1_500);
 
@@ -49,6 +51,9 @@ impl Fault {
         under.extend(["-e".to_owned(), inject]);
         ServerOptions {
             under,
+            arguments: ["--snapshot-every-kib", SNAPSHOT_EVERY_KIB]
+                .map(str::to_owned)
+                .to_vec(),
             ..ServerOptions::default()
         }
     }
@@ -195,6 +200,12 @@ const STEPS: &[(&str, &str, u32)] = &[
     ("ledger/checkpoint.new", "rename", 2),
     ("ledger", "fsync", 2),
     ("members", "rename", 0),
+    // A snapshot: taken every few KiB of journal here.
+    ("snapshots/snapshot.tmp", "write", 2),
+    ("snapshots/snapshot.tmp", "fsync", 2),
+    ("snapshots/snapshot.tmp", "rename", 2),
+    ("snapshots", "fsync", 2),
+    ("", "unlink", 3),
     // The read model.
     ("read-model.sqlite-wal", "pwrite64", 6),
     ("read-model.sqlite", "pwrite64", 1),

@@ -6,7 +6,7 @@
 //! | `--all`                 | one request a day, oldest first, so the newest day's set stands at the end |
 //! | a currency              | sent if the scheme has it; others are counted                            |
 //! | a rate's time           | 16:00 in Frankfurt, when the ECB publishes                               |
-//! | a request's id          | from its content: what was sent before changes nothing when sent again   |
+//! | a request's id          | from its content: what was sent before changes nothing when sent again; with `--all` from the newest day too |
 
 use super::rates::ImportArgs;
 use super::send::progress;
@@ -48,10 +48,15 @@ pub async fn import(
     };
     let days = days(&rates, &args)?;
     let assets = assets(connection).await?;
+    let scope = if args.all {
+        format!("all-{}", rates.newest().date())
+    } else {
+        String::new()
+    };
     let mut done = Done::default();
     let bar = progress(days.len() as u64);
     for day in days {
-        send(day, &assets, &args, connection, &mut done).await?;
+        send(day, &scope, &assets, &args, connection, &mut done).await?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -87,6 +92,7 @@ async fn assets(connection: &Connection) -> Result<BTreeSet<AssetCode>, CliError
 
 async fn send(
     day: ReferenceDay<'_>,
+    scope: &str,
     assets: &BTreeSet<AssetCode>,
     args: &ImportArgs,
     connection: &Connection,
@@ -114,6 +120,9 @@ async fn send(
         rates: rates.collect(),
         ..Default::default()
     };
+    // Within `--all` a day has an id of its own: were it a repeat of one sent alone before, it would not
+    // be applied in its turn, and an older day's set would stand at the end.
+    scope.clone_into(&mut request.request_id);
     request.request_id = args.request_id.or_derived(&request);
     let count = request.rates.len() as u64;
     let of_day = |error: CliError| error.with_context(&day.date().to_string());

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// Where the server listens if nothing says otherwise.
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7400";
 
-/// Journal between two snapshots if nothing says otherwise: what is replayed in a few seconds.
-const SNAPSHOT_EVERY_MIB_DEFAULT: u32 = 256;
+/// Journal between two snapshots if nothing says otherwise, 256 MiB: what is replayed in a few seconds.
+const SNAPSHOT_EVERY_KIB_DEFAULT: u32 = 256 << 10;
 
 /// What `valuta up` takes. Everything but `--config` may stand in the file too.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -40,9 +40,9 @@ pub struct UpArgs {
     /// Log lines as JSON
     #[arg(long, env = "VALUTA_LOG_JSON")]
     pub log_json: bool,
-    /// Take a snapshot after so many MiB of journal, for a quick start [default: 256]
-    #[arg(long, env = "VALUTA_SNAPSHOT_EVERY_MIB")]
-    pub snapshot_every_mib: Option<u32>,
+    /// Take a snapshot after so many KiB of journal, for a quick start [default: 262144]
+    #[arg(long, env = "VALUTA_SNAPSHOT_EVERY_KIB")]
+    pub snapshot_every_kib: Option<u32>,
     /// Neither read model nor ledger: what intake costs alone is measured so
     #[arg(long, hide = true)]
     pub without_followers: bool,
@@ -61,7 +61,7 @@ struct File {
     log: Option<String>,
     #[serde(default)]
     log_json: bool,
-    snapshot_every_mib: Option<u32>,
+    snapshot_every_kib: Option<u32>,
 }
 
 /// Both files, or no TLS.
@@ -148,10 +148,10 @@ fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
         errors.push(format!("log: {error}"));
     }
-    let every_mib = args.snapshot_every_mib.or(file.snapshot_every_mib);
-    let every_mib = every_mib.unwrap_or(SNAPSHOT_EVERY_MIB_DEFAULT);
-    if every_mib == 0 {
-        errors.push("snapshot_every_mib: 0 is not a distance; at least 1".to_owned());
+    let every_kib = args.snapshot_every_kib.or(file.snapshot_every_kib);
+    let every_kib = every_kib.unwrap_or(SNAPSHOT_EVERY_KIB_DEFAULT);
+    if every_kib == 0 {
+        errors.push("snapshot_every_kib: 0 is not a distance; at least 1".to_owned());
     }
     if !errors.is_empty() {
         return Err(ConfigErrors(errors));
@@ -164,7 +164,7 @@ fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
         tls,
         log,
         log_json: args.log_json || file.log_json,
-        snapshot_every_bytes: u64::from(every_mib) << 20,
+        snapshot_every_bytes: u64::from(every_kib) << 10,
         without_followers: args.without_followers,
     })
 }
@@ -203,8 +203,8 @@ mod tests {
         check("listen = \"x\"", &["listen:", "data: missing"]);
         check("data = \"d\"\nlog = \"valuta=loud\"", &["log:"]);
         check(
-            "data = \"d\"\nsnapshot_every_mib = 0",
-            &["snapshot_every_mib: 0"],
+            "data = \"d\"\nsnapshot_every_kib = 0",
+            &["snapshot_every_kib: 0"],
         );
         check("dat = \"d\"", &["unknown field `dat`"]);
         check(

@@ -4,6 +4,7 @@ use crate::server::data::DataDir;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
+use valuta_engine::Snapshots;
 use valuta_journal::{FileReader, JournalReader};
 
 /// What `valuta doctor` takes.
@@ -61,6 +62,7 @@ fn look(data: Option<&Path>) -> Vec<Finding> {
             let mode = if rehearsal { "rehearsal" } else { "live" };
             findings.push(finding(true, format!("mode {mode}")));
             findings.push(journal(&data.join("journal")));
+            findings.extend(snapshots(&data.join("snapshots")));
         }
         Err(error) => findings.push(finding(false, format!("{error:#}"))),
     }
@@ -133,4 +135,23 @@ fn journal(dir: &Path) -> Finding {
             recovery.torn_bytes
         ),
     )
+}
+
+/// Loads each: how long a start takes to come that far. One that is bad only costs a longer replay.
+fn snapshots(dir: &Path) -> Vec<Finding> {
+    let files = Snapshots::new(dir.to_path_buf()).newest_first();
+    let look = |(_, path): (u64, PathBuf)| {
+        let started = Instant::now();
+        let checked = Snapshots::check(&path);
+        let took = started.elapsed().as_millis();
+        let name = path.display();
+        match checked {
+            Ok(sequence) => finding(
+                true,
+                format!("snapshot: to sequence {sequence} is whole, loaded in {took} ms"),
+            ),
+            Err(error) => finding(false, format!("snapshot: {name}: {error}")),
+        }
+    };
+    files.into_iter().map(look).collect()
 }

@@ -126,23 +126,35 @@ async fn long(instructions: u64) -> anyhow::Result<()> {
         ((after - before) << 20) / instructions
     );
     world.server.kill();
+    std::fs::remove_dir_all(data.join("snapshots")).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })?;
+    // The orderly end takes a snapshot.
+    restart(&data, "restart, full replay")?;
+    restart(&data, "restart, from a snapshot")
+}
+
+/// Starts and stops a server, and says how long both took.
+fn restart(data: &Path, name: &str) -> anyhow::Result<()> {
     let log = data.with_extension("log");
     std::fs::remove_file(&log)?;
-    let started = Instant::now();
     let options = ServerOptions {
         arguments: vec!["--without-followers".to_owned()],
         ..ServerOptions::default()
     };
-    let mut server = Server::start_with(&data, &options)?;
-    println!(
-        "  restart, full replay: {:.1} s",
-        started.elapsed().as_secs_f64()
-    );
+    let started = Instant::now();
+    let mut server = Server::start_with(data, &options)?;
+    let up = started.elapsed().as_secs_f64();
+    let started = Instant::now();
+    server.stop()?;
+    let down = started.elapsed().as_secs_f64();
+    println!("  {name}: {up:.1} s; its orderly end: {down:.1} s");
     let said = std::fs::read_to_string(&log)?;
-    for line in said.lines().filter(|line| line.contains("replayed")) {
+    let told = |line: &&str| line.contains("replayed") || line.contains("snapshot");
+    for line in said.lines().filter(told) {
         println!("  {}", line.trim());
     }
-    server.stop()?;
     Ok(())
 }
 
