@@ -407,6 +407,33 @@ fn methods() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
         ),
         (
             admin,
+            "SetRisk",
+            v1::SetRiskRequest {
+                request_id: id("risk"),
+                created: None,
+                rule: Some(v1::RiskRule {
+                    rule: Some(v1::risk_rule::Rule::Model(v1::SettlementModel::default())),
+                }),
+            }
+            .encode_to_vec(),
+            "O",
+        ),
+        (
+            admin,
+            "SetReservation",
+            v1::SetReservationRequest {
+                request_id: id("reservation"),
+                created: None,
+                participant: A.to_owned(),
+                asset: "USD".to_owned(),
+                priority: v1::Priority::Urgent.into(),
+                amount: "0.00".to_owned(),
+            }
+            .encode_to_vec(),
+            "PO",
+        ),
+        (
+            admin,
             "CreateToken",
             v1::CreateTokenRequest {
                 request_id: id("token"),

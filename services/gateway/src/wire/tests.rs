@@ -423,7 +423,13 @@ fn removes_the_last() {
 fn one_content_has_one_digest_however_it_is_encoded() {
     for seed in 0..seeds(2_000) {
         let mut random = Random(seed);
-        let message = random_message(&mut random);
+        let mut message = random_message(&mut random);
+        if random.below(2) == 0 {
+            let mut sent = conditions();
+            sent.group_members = 2 + random.below(31) as u32;
+            sent.approvers.truncate(1 + random.below(2) as usize);
+            message.conditions = Some(sent);
+        }
         let canonical = message.encode_to_vec();
         let mut out = Submissions::default();
         decode_into(&canonical, 0, &mut out).unwrap();
@@ -434,7 +440,10 @@ fn one_content_has_one_digest_however_it_is_encoded() {
         };
         assert_eq!(out.content_of(first), out.content_of(second), "seed {seed}");
         assert_eq!(first.digest, second.digest);
-        assert_eq!(first.body, second.body);
+        let [one, two] = [first, second].map(|item| item.body.unwrap());
+        assert_eq!(out.conditions_of(&one), out.conditions_of(&two));
+        let conditions = one.conditions;
+        assert_eq!(one, Body { conditions, ..two });
         assert_eq!(out.legs_of(first), out.legs_of(second));
     }
 }

@@ -19,11 +19,14 @@
 mod calendar;
 mod commands;
 mod conditions;
+mod conditions_random;
 mod continuous;
 mod cycles;
 mod frozen;
 mod gross;
+mod groups;
 mod instructions;
+mod priorities;
 mod quote_requests;
 mod quotes;
 mod rates;

@@ -152,7 +152,7 @@ fn refuses_requests_and_answers_that_cannot_be() {
         (answer(&|it| it.quote_request = Some(short("R2"))), unknown),
         (answer(&|it| it.taker = bic("C")), unknown),
         (answer(&|it| it.amount += 1), other),
-        (answer(&|it| it.value_date.0 += 3), other),
+        (answer(&|it| it.value_date.0 += 4), other),
     ] {
         let refusal = world.command(Caller::Participant(bic("B")), Action::LockQuote(bad));
         assert_eq!(refusal.unwrap_err().to_string(), expected);
