@@ -295,7 +295,7 @@ fn questions(engine: &mut Engine, timed: &mut impl FnMut(&mut Engine) -> u64) {
     let changes = [Change::PayIn {
         participant: waiting[0].participant,
         asset: waiting[0].asset.code,
-        amount: 1_000_00,
+        amount: 100_000,
     }];
     let stop = Arc::new(AtomicBool::new(false));
     let asking = {
