@@ -404,7 +404,7 @@ fn a_sum_that_does_not_fit_is_left_out_and_its_parts_are_not() {
     let mut world = World::new();
     world.money("deposit A 100000.00 USD");
     world.money("deposit B 10000000 JPY");
-    let is_prime = |number: &u64| (2..100).all(|divisor| number % divisor != 0);
+    let is_prime = |number: &u64| (2..100).all(|divisor| !number.is_multiple_of(divisor));
     for (at, prime) in (1_250_001..).filter(is_prime).take(30).enumerate() {
         let id = format!("Q{at}");
         let fixed = QuoteTerms {
