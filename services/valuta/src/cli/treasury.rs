@@ -333,17 +333,21 @@ fn show_what_if(answer: &v1::WhatIfResponse, format: Format) {
         "base_asset",
     ];
     let account = ["participant", "asset", "before", "after"];
-    print(
-        format,
-        &[
-            Section::record("cost", cost),
-            Section::rows("totals", &columns, totals.collect()),
-            Section::rows("settles", &STATUS_COLUMNS, statuses(&answer.settles)),
-            Section::rows("waits", &STATUS_COLUMNS, statuses(&answer.waits)),
-            Section::rows("added", &["settles"], added.collect()),
-            Section::rows("closing", &account, closing.collect()),
-        ],
-    );
+    let mut sections = vec![
+        Section::record("cost", cost),
+        Section::rows("totals", &columns, totals.collect()),
+    ];
+    let mut add = |key, columns: &[&'static str], rows: Vec<Vec<Cell>>| {
+        // People need no empty tables; jobs read every key.
+        if format != Format::Table || !rows.is_empty() {
+            sections.push(Section::rows(key, columns, rows));
+        }
+    };
+    add("settles", &STATUS_COLUMNS, statuses(&answer.settles));
+    add("waits", &STATUS_COLUMNS, statuses(&answer.waits));
+    add("added", &["settles"], added.collect());
+    add("closing", &account, closing.collect());
+    print(format, &sections);
 }
 
 /// Runs `funding`.
