@@ -37,15 +37,18 @@ mod bypass;
 mod explain;
 mod floors;
 mod lowest;
+mod parts;
 mod problem;
 mod queues;
 mod settle;
 mod spanning;
+mod union;
 mod value;
 
 pub use bitmap::{Bitmap, BitmapError};
 pub use bypass::{Bypass, Component, LeftOut, bypass, left_out};
 pub use explain::{Explainer, PAY_IN_MAX, Reason, smallest_pay_ins};
+pub use parts::{Part, Parts};
 pub use problem::{
     AssetValue, Cap, FLOOR_NONE, HAIRCUT_SCALE, Leg, Problem, ProblemError, RATE_SCALED_MAX, Span,
 };

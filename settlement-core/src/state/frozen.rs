@@ -2,7 +2,7 @@
 //!
 //! | question      | cost                                            | module    |
 //! |---------------|-------------------------------------------------|-----------|
-//! | explain       | one run a lane, then one a binding account, each made once | `explain` |
+//! | explain       | one run a lane, then one of its part a binding account, each once | `explain` |
 //! | what-if       | two runs                                        | `what_if` |
 //! | funding       | the accounts and units                          | `funding` |
 //!
@@ -17,7 +17,7 @@ use super::identities::{EntryId, Standing};
 use super::queues::Place;
 use crate::ids::{CycleName, Sequence, Timestamp};
 use crate::instruction::Priority;
-use crate::run::{Explainer, Outcome, Problem, Reason, settle, smallest_pay_ins};
+use crate::run::{Explainer, Outcome, Parts, Problem, Reason, settle, smallest_pay_ins};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,11 +54,13 @@ struct RunView {
     reasons: Vec<Option<Reason>>,
     /// By place: its unit.
     places: BTreeMap<EntryId, u32>,
+    parts: Parts,
+    /// By account.
     pay_ins: Mutex<BTreeMap<u32, PayIns>>,
 }
 
-/// By unit: [`smallest_pay_ins`] of one account.
-type PayIns = Arc<Vec<Option<i64>>>;
+/// The units of one account's part, ascending, and the [`smallest_pay_ins`] to it that free each.
+type PayIns = Arc<(Vec<u32>, Vec<Option<i64>>)>;
 
 impl FrozenView {
     /// A view of `state`, which has applied all up to `sequence`, the last at record time `time`.
@@ -144,6 +146,7 @@ impl RunView {
         Self {
             reasons,
             places: places.map(|(unit, &(.., place))| (place, unit)).collect(),
+            parts: Parts::new(&inputs.problem),
             outcome,
             inputs,
             pay_ins: Mutex::default(),
@@ -153,10 +156,19 @@ impl RunView {
     /// The smallest pay-in to the account that frees the unit.
     fn smallest_pay_in(&self, unit: u32, account: u32) -> Option<i64> {
         let mut known = self.pay_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        let problem = &self.inputs.problem;
         let pay_ins = known
             .entry(account)
-            .or_insert_with(|| Arc::new(smallest_pay_ins(problem, account)));
-        pay_ins[unit as usize]
+            .or_insert_with(|| Arc::new(self.pay_ins_to(account)));
+        let (units, pay_ins) = &**pay_ins;
+        // A unit of another part is freed by no pay-in here.
+        let at = units.binary_search(&unit).ok()?;
+        pay_ins[at]
+    }
+
+    fn pay_ins_to(&self, account: u32) -> (Vec<u32>, Vec<Option<i64>>) {
+        let part = self.parts.of_account(&self.inputs.problem, account);
+        let account = part.account(account).expect("the part was made for it");
+        let pay_ins = smallest_pay_ins(&part.problem, account);
+        (part.units, pay_ins)
     }
 }

@@ -3,7 +3,9 @@
 use crate::mixes::{MIXES, Mix, random_parts};
 use crate::naive::{Naive, Set};
 use crate::support::*;
-use settlement_core::run::{Cause, Explainer, PAY_IN_MAX, Problem, Reason, Removal, settle};
+use settlement_core::run::{
+    Cause, Explainer, PAY_IN_MAX, Parts, Problem, Reason, Removal, settle, smallest_pay_ins,
+};
 
 /// Pay-ins up to this are all tried.
 const TRIED_MAX: i64 = 50;
@@ -137,4 +139,35 @@ fn a_pay_in_to_the_binding_account_frees_who_waits_for_it_alone() {
     assert_eq!((reason.account, reason.missing), (0, 2));
     assert_eq!(explainer.smallest_pay_ins(0), [Some(2)]);
     assert_eq!(explainer.smallest_pay_ins(1), [None]);
+}
+
+#[test]
+fn a_part_alone_is_as_it_is_in_the_whole() {
+    let mut split = 0;
+    for seed in seeds(20_000) {
+        let mut random = Random(seed ^ 0x9a);
+        let mix = Mix::numbered(seed % MIXES);
+        let problem = random_parts(&mut random, mix, 10).build();
+        let (settled, parts) = (settle(&problem).settled, Parts::new(&problem));
+        let account = u32::try_from(random.below(problem.account_count().into())).unwrap();
+        let part = parts.of_account(&problem, account);
+        let alone = settle(&part.problem).settled;
+        let here = part.account(account).unwrap();
+        let pay_ins = smallest_pay_ins(&part.problem, here);
+        let whole = smallest_pay_ins(&problem, account);
+        for (at, &unit) in (0_u32..).zip(&part.units) {
+            assert_eq!(alone.get(at), settled.get(unit), "seed {seed} unit {unit}");
+            assert_eq!(
+                pay_ins[at as usize], whole[unit as usize],
+                "seed {seed} unit {unit}"
+            );
+        }
+        // No pay-in here frees a unit of another part.
+        for unit in (0..problem.unit_count()).filter(|unit| !part.units.contains(unit)) {
+            let expected = settled.get(unit).then_some(0);
+            assert_eq!(whole[unit as usize], expected, "seed {seed} unit {unit}");
+        }
+        split += usize::from(part.units.len() < problem.unit_count() as usize);
+    }
+    assert!(split > 2_000, "{split}");
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Chosen;
 use crate::run::problem::{Leg, Problem};
+use crate::run::union::Union;
 use crate::run::value::Value;
 
 /// The components of units that touch a key which can bind, by first unit, each ascending. A unit that
@@ -46,32 +47,4 @@ fn binding_keys<V: Value>(problem: &Problem) -> Vec<bool> {
     (0..problem.account_count())
         .map(|key| !worst.passes(key))
         .collect()
-}
-
-/// Disjoint sets of keys.
-struct Union {
-    parents: Vec<u32>,
-}
-
-impl Union {
-    fn new(key_count: u32) -> Self {
-        Self {
-            parents: (0..key_count).collect(),
-        }
-    }
-
-    fn root(&mut self, mut key: u32) -> u32 {
-        while self.parents[key as usize] != key {
-            // Halves the path for those who come after.
-            let grandparent = self.parents[self.parents[key as usize] as usize];
-            self.parents[key as usize] = grandparent;
-            key = grandparent;
-        }
-        key
-    }
-
-    fn unite(&mut self, one: u32, other: u32) {
-        let (one, other) = (self.root(one), self.root(other));
-        self.parents[one.max(other) as usize] = one.min(other);
-    }
 }
