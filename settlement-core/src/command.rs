@@ -597,6 +597,9 @@ pub enum Refusal {
         /// When it may be.
         not_before: Timestamp,
     },
+    /// A run is under way whose outcome decides; it takes milliseconds.
+    #[error("too early: a run is under way")]
+    RunUnderWay,
     /// A movement's business refusal.
     #[error("{code} {0:?}", code = .0.code())]
     Rejected(crate::rejection::Rejection),

@@ -204,6 +204,7 @@ pub(crate) fn refusal(refusal: &Refusal) -> Status {
             Failure::new(Code::FailedPrecondition, "TOO_EARLY", message)
                 .with("not_before", not_before)
         }
+        Refusal::RunUnderWay => failure(Code::FailedPrecondition, "TOO_EARLY"),
         Refusal::Rejected(rejected) => {
             let wire = rejection::to_wire(rejected);
             Failure::new(Code::FailedPrecondition, wire.reason, wire.detail).iso(rejected.code())

@@ -22,6 +22,8 @@ type Answer<T> = Result<Response<T>, Status>;
 
 const BATCHES: &str = "batches";
 const UNSETTLED: &str = "unsettled";
+/// Runs that a step waits for: every pay-in meanwhile starts another.
+const RUNS_AWAITED_MAX: usize = 8;
 
 #[tonic::async_trait]
 impl<E: Engine, R: Reads> SettlementService for Gateway<E, R> {
@@ -213,9 +215,15 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
             created: None,
             ..request.clone()
         };
-        let write = Write::new(&request.request_id, request.created, method, &content);
-        let done = self.command(call, write, action(cycle)).await?;
-        Ok((call, cycle, done.sequence.0))
+        for _ in 0..RUNS_AWAITED_MAX {
+            let write = Write::new(&request.request_id, request.created, method, &content);
+            match self.try_command(call, write, action(cycle)).await? {
+                Ok(done) => return Ok((call, cycle, done.sequence.0)),
+                Err(Refusal::RunUnderWay) => _ = self.run_done(call, cycle, 0).await?,
+                Err(refused) => return Err(errors::refusal(&refused)),
+            }
+        }
+        Err(errors::refusal(&Refusal::RunUnderWay))
     }
 
     /// `NOT_FOUND` if there is no such cycle: an empty list is an answer only for one that is there.

@@ -157,10 +157,7 @@ impl State {
         }
         if cycle.waiting_count() > 0 && !cycle.has_run() {
             // Due, and so on its way: its outcome decides who is left behind.
-            return Err(Refusal::TooEarly {
-                what: "complete: a run is under way",
-                not_before: now,
-            });
+            return Err(Refusal::RunUnderWay);
         }
         if let Some(account) = short {
             let (bic, asset) = self.directory.account_names(account);

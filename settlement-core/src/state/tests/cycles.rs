@@ -299,7 +299,7 @@ fn at_completion_the_rest_is_rejected_or_rolls_over() {
         world.at(4);
         world.money("pay-in C 1 JPY 1");
         assert!(
-            matches!(settle(&mut world), Err(Refusal::TooEarly { .. })),
+            matches!(settle(&mut world), Err(Refusal::RunUnderWay)),
             "a run is due first"
         );
         world.run();
