@@ -7,7 +7,7 @@ use settlement_core::record::{self, PayloadError};
 use settlement_core::state::State;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use valuta_journal::{Journal, JournalReader, ReadError, Record};
+use valuta_journal::{JournalReader, ReadError, Record, Source};
 
 /// Decoded records between the two threads; each is at most a few MiB.
 const RECORDS_AHEAD: usize = 8;
@@ -51,7 +51,7 @@ pub struct Replayed {
     pub events: u64,
 }
 
-struct Decoded {
+pub(crate) struct Decoded {
     time: Timestamp,
     first_sequence: u64,
     /// How many events each input has.
@@ -67,12 +67,14 @@ pub struct Recovered {
     pub replayed: Replayed,
     /// The last sequence of the snapshot that was loaded.
     pub snapshot: Option<u64>,
+    /// Goes on where the replay ended: for a [`Replica`](crate::Replica).
+    pub reader: Box<dyn JournalReader>,
 }
 
 /// The state at the journal's end: the newest snapshot that is whole and that the journal holds, and
 /// the records after it. One that is neither is passed over, and the log says why.
 pub fn recover(
-    journal: &dyn Journal,
+    journal: &dyn Source,
     snapshots: &Snapshots,
     rehearsal: bool,
 ) -> Result<Recovered, ReplayError> {
@@ -89,6 +91,7 @@ pub fn recover(
                     replayed: replay_after(start, &mut *reader, &mut state)?,
                     state,
                     snapshot: Some(place.cursor.sequence),
+                    reader,
                 });
             }
             Err(reason) => {
@@ -97,15 +100,17 @@ pub fn recover(
         }
     }
     let mut state = State::new(rehearsal);
+    let mut reader = journal.reader(None)?;
     Ok(Recovered {
-        replayed: replay(&mut *journal.reader(None)?, &mut state)?,
+        replayed: replay(&mut *reader, &mut state)?,
         state,
         snapshot: None,
+        reader,
     })
 }
 
 /// A snapshot's state and its place in this journal, or why it is not used.
-fn load(journal: &dyn Journal, path: &Path, rehearsal: bool) -> Result<(State, Place), String> {
+fn load(journal: &dyn Source, path: &Path, rehearsal: bool) -> Result<(State, Place), String> {
     let opened = Opened::open(path).map_err(|error| error.to_string())?;
     let Place { cursor, time } = opened.place;
     if cursor.journal != journal.id() {
@@ -146,7 +151,7 @@ fn replay_after(
     })
 }
 
-fn apply(state: &mut State, record: &Decoded, replayed: &mut Replayed) {
+pub(crate) fn apply(state: &mut State, record: &Decoded, replayed: &mut Replayed) {
     state.warm_events(&record.events);
     let mut events = record.events.iter();
     for (at, &count) in (0u64..).zip(&record.counts) {
@@ -174,7 +179,7 @@ fn read(reader: &mut dyn JournalReader, sender: &SyncSender<Decoded>) -> Result<
     Ok(())
 }
 
-fn decode(record: &Record) -> Result<Decoded, ReplayError> {
+pub(crate) fn decode(record: &Record) -> Result<Decoded, ReplayError> {
     let offset = record.offset;
     let payload = |error| ReplayError::Payload { offset, error };
     let mut entries = record::entries(&record.payload).map_err(payload)?;

@@ -53,6 +53,8 @@ pub(crate) enum Message {
     Request(Request),
     Appended(Appended),
     Ran(Box<RunResult>),
+    /// To a replica: there is more to read, or the journal has closed.
+    Durable,
     ShutDown,
 }
 
@@ -244,6 +246,7 @@ impl Writer {
                 self.work_off()
             }
             Message::Ran(result) => self.ran(*result),
+            Message::Durable => Ok(()),
             Message::ShutDown => {
                 self.closing = true;
                 Ok(())
@@ -518,14 +521,14 @@ impl Writer {
     }
 }
 
-fn token_table(state: &State) -> TokenTable {
+pub(crate) fn token_table(state: &State) -> TokenTable {
     state
         .tokens()
         .map(|token| (token.hash, token.caller))
         .collect()
 }
 
-fn refuse(request: Request, reason: &str) {
+pub(crate) fn refuse(request: Request, reason: &str) {
     let error = EngineError::Unavailable {
         retry_after_ms: FULL_RETRY_AFTER_MS,
         reason: reason.to_owned(),

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use valuta_journal::{
-    FileJournal, FileJournalOptions, Journal, JournalReader, MemoryJournal, Record,
+    FileJournal, FileJournalOptions, Journal, JournalReader, MemoryJournal, Record, Source,
 };
 use valuta_ledger::{Ledger, LedgerReader, LogKey};
 use valuta_relay::{MemberFiles, Relay};

@@ -27,7 +27,7 @@ use valuta_engine::{
     Clock, Engine, Handle, Recovered, SnapshotOptions, Snapshots, StopReason, SystemClock,
 };
 use valuta_gateway::{ServeConfig, TlsPem};
-use valuta_journal::{FileJournal, FileJournalOptions, FileReader, Journal, OpenError, Tail};
+use valuta_journal::{FileJournal, FileJournalOptions, FileReader, OpenError, Source, Tail};
 use valuta_ledger::{Ledger, LedgerReader, LogKey};
 use valuta_projector::{Anchors, ProjectError, SqliteStore};
 use valuta_relay::{MemberFiles, Receipts, Relay};
@@ -208,6 +208,7 @@ fn start(
         state,
         replayed,
         snapshot,
+        reader: _,
     } = valuta_engine::recover(&journal, &Snapshots::new(dir.snapshots()), rehearsal)
         .context("replaying the journal")?;
     tracing::info!(
