@@ -52,6 +52,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_client(false)
         .out_dir(raw_out)
         .compile_fds_with_config(raw, raw_config)?;
+
+    // Apart from the API: nothing of it is reflected.
+    let link = protox::compile(["valuta/link/v1/link.proto"], ["."])?;
+    let mut link_config = config();
+    link_config.bytes(["."]);
+    tonic_prost_build::configure().compile_fds_with_config(link, link_config)?;
     Ok(())
 }
 

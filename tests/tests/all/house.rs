@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each crate, and all of ours that it may depend on (not counting tests).
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("fx", &[]),
     ("settlement-core", &["fx"]),
     ("valuta-proto", &[]),
@@ -20,6 +20,15 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "valuta-relay",
         &["settlement-core", "valuta-journal", "valuta-ledger"],
     ),
+    (
+        "valuta-link",
+        &[
+            "settlement-core",
+            "valuta-engine",
+            "valuta-journal",
+            "valuta-proto",
+        ],
+    ),
     ("valuta-gateway", &["fx", "settlement-core", "valuta-proto"]),
     (
         "valuta",
@@ -30,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "valuta-gateway",
             "valuta-journal",
             "valuta-ledger",
+            "valuta-link",
             "valuta-projector",
             "valuta-proto",
             "valuta-relay",
