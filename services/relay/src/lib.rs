@@ -17,4 +17,4 @@ mod relay;
 
 pub use members::MemberFiles;
 pub use receipts::{Receipt, Receipts};
-pub use relay::{Relay, RelayError};
+pub use relay::{BatchSink, FilesOnly, Relay, RelayError};

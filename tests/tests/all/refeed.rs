@@ -154,7 +154,7 @@ fn headers(journal: &impl Journal, dir: &Path) -> Vec<String> {
         journal.lookup(),
         journal.watch(),
         ledger,
-        files,
+        Some(files),
     );
     let stop = Arc::new(AtomicBool::new(false));
     let newest = newest_batch(journal);

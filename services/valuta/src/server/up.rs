@@ -245,7 +245,13 @@ fn start(
     let mut followers = Vec::new();
     if following {
         let mut anchors = store.anchors().context("read model")?;
-        let relay = Relay::new(journal.reader(None)?, lookup, tail.clone(), ledger, files);
+        let relay = Relay::new(
+            journal.reader(None)?,
+            lookup,
+            tail.clone(),
+            ledger,
+            Some(files),
+        );
         let relay_stop = Arc::clone(&stop);
         followers.push(follower("relay", move || {
             relay.run(&relay_stop, |batch| {
