@@ -44,7 +44,9 @@ pub use frame::{PAGE_BYTES, framed_bytes};
 pub use lookup::FileLookup;
 pub use memory::{Fault, FaultPoint, MemoryJournal, MemoryLookup, MemoryReader};
 pub use reader::FileReader;
-pub use record::{Chain, Cursor, JournalId, RECORD_BYTES_MAX, Record, RecordHeader, chain_after};
+pub use record::{
+    CANONICAL_BYTES, Chain, Cursor, JournalId, RECORD_BYTES_MAX, Record, RecordHeader, chain_after,
+};
 pub use recover::Recovery;
 pub use tail::Tail;
 
