@@ -45,7 +45,8 @@ pub use lookup::FileLookup;
 pub use memory::{Fault, FaultPoint, MemoryJournal, MemoryLookup, MemoryReader};
 pub use reader::FileReader;
 pub use record::{
-    Chain, Cursor, JournalId, Leader, RECORD_BYTES_MAX, Record, RecordHeader, chain_after,
+    CANONICAL_BYTES, Chain, Cursor, JournalId, Leader, RECORD_BYTES_MAX, Record, RecordHeader,
+    chain_after,
 };
 pub use recover::Recovery;
 pub use tail::Tail;

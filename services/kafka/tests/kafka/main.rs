@@ -1,0 +1,5 @@
+//! The journal and the topics against real brokers: `scripts/stack up`, then `. target/stack/env`.
+#![allow(clippy::unwrap_used)]
+
+mod journal;
+mod support;
