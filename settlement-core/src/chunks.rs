@@ -174,7 +174,7 @@ impl<T, const LEAF: usize> Chunks<T, LEAF> {
         self.get(self.len().checked_sub(1)?)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
         let leaves = self.nodes.iter().flat_map(|node| &node.get().leaves);
         leaves.flat_map(|leaf| leaf.iter()).chain(&self.tail)
     }
