@@ -4,7 +4,7 @@ use prost::Message;
 use std::path::PathBuf;
 use tonic_prost_build::Config;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "valuta/v1/instruction.proto",
     "valuta/v1/payment.proto",
     "valuta/v1/fx.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 7] = [
     "valuta/v1/treasury.proto",
     "valuta/v1/ledger.proto",
     "valuta/v1/admin.proto",
+    "valuta/v1/events.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

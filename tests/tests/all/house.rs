@@ -18,7 +18,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
     (
         "valuta-relay",
-        &["settlement-core", "valuta-journal", "valuta-ledger"],
+        &[
+            "settlement-core",
+            "valuta-journal",
+            "valuta-ledger",
+            "valuta-projector",
+            "valuta-proto",
+        ],
     ),
     (
         "valuta-link",
