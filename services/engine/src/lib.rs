@@ -20,11 +20,13 @@
 //! | `appender` | the journal's own thread |
 //! | `replay` | journal to state, at start |
 //! | `snapshot`, `snapshotter` | the whole state on disk, and when |
+//! | `identities` | what is remembered of other days, on disk |
 //! | `clock` | record time: never back, never a silent jump |
 
 mod appender;
 mod clock;
 pub mod handle;
+mod identities;
 mod replay;
 mod snapshot;
 mod snapshotter;
@@ -33,6 +35,7 @@ mod writer;
 
 pub use clock::{Clock, FORWARD_JUMP_MS_MAX, SystemClock};
 pub use handle::{Answered, Content, EngineError, Handle};
+pub use identities::{FileError, OldFile, OldIdentities};
 pub use replay::{Recovered, ReplayError, Replayed, recover, replay};
 pub use snapshot::Snapshots;
 pub use snapshotter::SnapshotOptions;

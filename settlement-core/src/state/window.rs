@@ -179,7 +179,7 @@ mod tests {
                 let number = (random >> 20) as u32 % (window.len() + 1);
                 match random % 128 {
                     0 => {
-                        let keep = |number: u32| mix(u64::from(number) ^ seed) % 7 == 0;
+                        let keep = |number: u32| mix(u64::from(number) ^ seed).is_multiple_of(7);
                         window.advance(number, keep);
                         let first = window.first();
                         plain.retain(|&held, _| held >= first || keep(held));

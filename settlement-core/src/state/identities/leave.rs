@@ -163,7 +163,7 @@ mod tests {
             let sequence = Sequence(2 * number + 1);
             let id = identities.insert(sequence, &identity(number), Digest([0; 16]), standing);
             plain.insert(number, id);
-            if mix(number) % 3_000 == 0 {
+            if mix(number).is_multiple_of(3_000) {
                 let cut = EntryId(identities.next().0.saturating_sub(2_000));
                 let staying = identities.staying(cut);
                 identities.let_go(cut, &staying, 0);
