@@ -234,6 +234,15 @@ impl<T: Clone, const LEAF: usize> Chunks<T, LEAF> {
         }
     }
 
+    /// Lets go of as many of the first `count` values as fill whole nodes; answers how many.
+    pub(crate) fn drop_front(&mut self, count: usize) -> usize {
+        let whole = count.min(self.full) / (LEAF * NODE_LEAVES);
+        self.nodes.drain(..whole);
+        let dropped = whole * LEAF * NODE_LEAVES;
+        self.full -= dropped;
+        dropped
+    }
+
     pub(crate) fn clear(&mut self) {
         self.nodes.drain(..).for_each(|node| self.spares.keep(node));
         self.full = 0;

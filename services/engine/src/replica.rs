@@ -9,11 +9,14 @@
 //! | 4 | tell   | who waits for a sequence; callers         |
 
 use crate::handle::{Answered, Handle, IN_FLIGHT_INSTRUCTIONS_MAX, TokenTable, Watermark};
+use crate::identities::OldIdentities;
+use crate::identities::keeper::Keeper;
 use crate::replay::{self, Recovered, ReplayError, Replayed};
 use crate::snapshot::Place;
 use crate::snapshotter::{SnapshotOptions, Snapshotter};
-use crate::writer::{Message, Request, refuse, token_table};
+use crate::writer::{Message, Request, StopReason, keeper, refuse, token_table};
 use settlement_core::ids::Sequence;
+use settlement_core::remembered::Key;
 use settlement_core::state::{FrozenView, State};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -31,6 +34,9 @@ pub enum ReplicaError {
     /// The reading side of the journal has ended; it has said why.
     #[error("the journal is closed to readers")]
     JournalClosed,
+    /// A file of old identities cannot be read; the next start makes it anew.
+    #[error("old identities: {0}")]
+    Identities(String),
     /// Our bug.
     #[error("the replica panicked")]
     Panicked,
@@ -46,10 +52,10 @@ pub struct Replica {
 
 impl Replica {
     /// Goes on where a recovery ended. Its handle answers questions at what it has read; writes are
-    /// refused.
+    /// refused. Without snapshots nothing leaves memory, as in [`Engine::start`](crate::Engine::start).
     ///
     /// # Errors
-    /// If the operating system gives no thread.
+    /// If the operating system gives no thread, or a file of old identities is missing.
     pub fn start(
         source: &dyn Source,
         recovered: Recovered,
@@ -57,12 +63,15 @@ impl Replica {
         snapshots: Option<SnapshotOptions>,
     ) -> std::io::Result<(Self, Handle)> {
         let Recovered {
-            state,
+            mut state,
             replayed,
             reader,
             ..
         } = recovered;
         let (mailbox, messages) = channel();
+        let dir = snapshots.as_ref().map(|options| options.dir.clone());
+        let old = dir.map(|dir| OldIdentities::open(&dir, source));
+        let keeper = keeper(old, &mut state, &mailbox)?;
         let mark = watermark(&replayed);
         let (durable, durable_reader) = watch::channel(mark);
         let (sequence, sequence_reader) = watch::channel(mark.sequence);
@@ -88,6 +97,7 @@ impl Replica {
             woken: wake_on_durable(&tail, mailbox.clone()),
             tail,
             snapshotter: snapshotter.transpose()?,
+            keeper,
             tokens,
             durable,
             sequence,
@@ -137,6 +147,7 @@ struct Follower {
     tail: Tail,
     woken: Arc<AtomicBool>,
     snapshotter: Option<Snapshotter>,
+    keeper: Option<Keeper>,
     tokens_version: u64,
     tokens: Arc<RwLock<Arc<TokenTable>>>,
     durable: watch::Sender<Watermark>,
@@ -147,7 +158,7 @@ impl Follower {
     fn run(mut self, messages: &Receiver<Message>) -> Outcome {
         for message in messages {
             match message {
-                Message::Request(request) => self.answer(request),
+                Message::Request(request) => self.answer(request)?,
                 Message::Durable => {
                     // Before reading: what comes from here on wakes again.
                     self.woken.store(false, Ordering::Release);
@@ -161,8 +172,16 @@ impl Follower {
                     self.follow()?;
                     break;
                 }
+                Message::Kept(kept) => {
+                    if let Some(keeper) = &mut self.keeper {
+                        keeper.kept(kept, &mut self.state).map_err(unkept)?;
+                    }
+                }
                 Message::Appended(_) | Message::Ran(_) => {}
             }
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish();
         }
         if let Some(snapshotter) = self.snapshotter.take() {
             snapshotter.close();
@@ -173,9 +192,12 @@ impl Follower {
     fn follow(&mut self) -> Result<(), ReplicaError> {
         while let Some(record) = self.reader.next().map_err(ReplayError::from)? {
             let decoded = replay::decode(&record)?;
-            replay::apply(&mut self.state, &decoded, &mut self.replayed);
+            replay::apply(&mut self.state, &decoded, &mut self.replayed, None)?;
             self.publish();
             self.snapshot_if_due(record.payload.len());
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.order(&mut self.state, self.reader.cursor());
         }
         Ok(())
     }
@@ -204,11 +226,15 @@ impl Follower {
         }
     }
 
-    fn answer(&mut self, request: Request) {
+    fn answer(&mut self, request: Request) -> Result<(), ReplicaError> {
         let (sequence, time) = (Sequence(self.replayed.sequence), self.replayed.time);
         // A caller that has gone misses its answer.
         match request {
             Request::Query { query, reply } => {
+                if let Some(keeper) = &mut self.keeper {
+                    let keys = Key::of_query(&query).into_iter();
+                    keeper.recall(keys, &mut self.state).map_err(unkept)?;
+                }
                 let view = self.state.query(&query, time);
                 let _ = reply.send(Answered {
                     sequence,
@@ -224,7 +250,15 @@ impl Follower {
                 refuse(request, "this engine does not lead");
             }
         }
+        Ok(())
     }
+}
+
+fn unkept(reason: StopReason) -> ReplicaError {
+    ReplicaError::Identities(match reason {
+        StopReason::Identities(error) => error,
+        other => format!("{other:?}"),
+    })
 }
 
 fn watermark(replayed: &Replayed) -> Watermark {

@@ -148,6 +148,9 @@ fn stopped(reason: StopReason) -> anyhow::Error {
     match reason {
         StopReason::ShutDown => anyhow!("the engine has shut down"),
         StopReason::Journal(error) => anyhow!("{error}"),
+        StopReason::Identities(error) => {
+            anyhow!("old identities: {error}. The file was set aside; the next start makes it anew")
+        }
         StopReason::ClockJumped(ms) => anyhow!(
             "the clock jumped ahead by {ms} ms while running: deadlines would pass unseen; check it and start again"
         ),
