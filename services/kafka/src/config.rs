@@ -50,7 +50,7 @@ const CONSUMER: [(&str, &str); 9] = [
 ];
 
 /// Set from fields, or another name for one of ours.
-const OTHERS: [&str; 19] = [
+const OTHERS: [&str; 20] = [
     "bootstrap.servers",
     "metadata.broker.list",
     "group.id",
@@ -70,6 +70,7 @@ const OTHERS: [&str; 19] = [
     "queue.buffering.max.ms",
     "compression.type",
     "transactional.id",
+    "enable.gapless.guarantee",
 ];
 
 /// How to reach a topic.
@@ -133,6 +134,16 @@ impl KafkaConfig {
         let timeout_ms = self.message_timeout.as_millis().to_string();
         client.set("message.timeout.ms", timeout_ms);
         client.set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
+        Ok(client)
+    }
+
+    /// As [`Self::producer`], with much in flight: a message waits for the brokers for as long as it
+    /// takes, and none is ever left out between two others.
+    pub(crate) fn pipeline_producer(&self) -> Result<ClientConfig, KafkaError> {
+        let mut client = self.producer()?;
+        client.set("message.timeout.ms", "0");
+        client.set("enable.gapless.guarantee", "true");
+        client.set("linger.ms", "5");
         Ok(client)
     }
 
@@ -201,6 +212,7 @@ mod tests {
             "max.in.flight",
             "bootstrap.servers",
             "transactional.id",
+            "enable.gapless.guarantee",
         ] {
             check(ours, "1", &format!("the property {ours} is set by Valuta"));
         }

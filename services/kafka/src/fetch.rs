@@ -1,5 +1,6 @@
-//! One partition's messages, in order, from an offset.
+//! The messages of partitions, each in order, from an offset.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -16,7 +17,6 @@ use crate::error::KafkaError;
 pub(crate) struct Fetch {
     consumer: BaseConsumer<Context>,
     topic: String,
-    partition: i32,
 }
 
 /// What there was within the time.
@@ -26,28 +26,47 @@ pub(crate) enum Fetched<'a> {
 }
 
 impl Fetch {
-    /// From this offset on, which the partition must have, or end at.
+    /// One partition from this offset on, which it must have, or end at.
     pub fn open(config: &KafkaConfig, partition: i32, offset: u64) -> Result<Self, KafkaError> {
+        Self::open_at(config, &BTreeMap::from([(partition, offset)]))
+    }
+
+    /// Several partitions.
+    pub fn open_at(
+        config: &KafkaConfig,
+        positions: &BTreeMap<i32, u64>,
+    ) -> Result<Self, KafkaError> {
         use rdkafka::config::FromClientConfigAndContext;
         let settings = config.consumer(&format!("{}-reader", config.topic))?;
         let consumer = BaseConsumer::from_config_and_context(&settings, Context);
         let fetch = Self {
             consumer: consumer.map_err(not_made)?,
             topic: config.topic.clone(),
-            partition,
         };
-        fetch.restart(offset)?;
+        fetch.assign(positions)?;
         Ok(fetch)
     }
 
-    /// Goes on from another offset; what was read ahead is dropped.
+    /// Goes on from another offset of the first partition; what was read ahead is dropped.
     pub fn restart(&self, offset: u64) -> Result<(), KafkaError> {
-        let mut place = TopicPartitionList::new();
-        let offset = Offset::Offset(client::signed(offset));
-        place
-            .add_partition_offset(&self.topic, self.partition, offset)
-            .and_then(|()| self.consumer.assign(&place))
-            .map_err(|error| KafkaError::Client(error.to_string()))
+        self.assign(&BTreeMap::from([(0, offset)]))
+    }
+
+    /// Reads nothing until it is started again.
+    pub fn rest(&self) -> Result<(), KafkaError> {
+        self.assign(&BTreeMap::new())
+    }
+
+    fn assign(&self, positions: &BTreeMap<i32, u64>) -> Result<(), KafkaError> {
+        let failed = |error: ClientError| KafkaError::Client(error.to_string());
+        let mut places = TopicPartitionList::new();
+        for (&partition, &offset) in positions {
+            let offset = Offset::Offset(client::signed(offset));
+            places
+                .add_partition_offset(&self.topic, partition, offset)
+                .map_err(failed)?;
+        }
+        self.consumer.assign(&places).map_err(failed)
     }
 
     /// The next message, if there is one within the time. A broker that does not answer is

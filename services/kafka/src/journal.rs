@@ -34,6 +34,10 @@ use crate::shared::Shared;
 /// Between two attempts at a barrier.
 const BARRIER_PAUSE: Duration = Duration::from_millis(100);
 
+/// From this many payload bytes on, the chain is hashed while the message is on its way; below,
+/// starting the thread costs more than the hash.
+const HASH_ASIDE_BYTES_MIN: usize = 48 << 10;
+
 /// The one writer of a journal on Kafka, while it leads.
 pub struct KafkaJournal {
     shared: Arc<Shared>,
@@ -143,7 +147,6 @@ impl KafkaJournal {
     fn write(&mut self, draft: &Draft<'_>) -> Result<Cursor, Stop> {
         loop {
             let (header, expected) = self.next_header(draft)?;
-            let chain = chain_after(&header, draft.payload);
             let raw = RawRecord {
                 kind: Kind::Record,
                 journal: self.id(),
@@ -154,7 +157,8 @@ impl KafkaJournal {
                 raw: &raw,
                 address: &self.address,
             };
-            let reason = match self.link.deliver(&outgoing) {
+            let (chain, delivery) = hash_while(&raw, || self.link.deliver(&outgoing));
+            let reason = match delivery {
                 Delivery::At(offset) if offset == expected => {
                     match self.shared.confirm(offset, &raw, chain) {
                         Some(cursor) => return Ok(cursor),
@@ -313,6 +317,23 @@ impl Journal for KafkaJournal {
     fn mark(&mut self) -> Result<(), AppendError> {
         self.reserve(0)
     }
+}
+
+/// The chain after the record, hashed beside the delivery if that is worth a thread.
+fn hash_while(raw: &RawRecord<'_>, deliver: impl FnOnce() -> Delivery) -> (Chain, Delivery) {
+    let hash = || chain_after(&raw.header, raw.payload);
+    if raw.payload.len() < HASH_ASIDE_BYTES_MIN {
+        return (hash(), deliver());
+    }
+    thread::scope(|scope| {
+        let aside = thread::Builder::new().spawn_scoped(scope, hash);
+        let delivery = deliver();
+        let chain = match aside {
+            Ok(thread) => thread.join().expect("hashing does not panic"),
+            Err(_) => hash(), // no thread to be had: later, but the same
+        };
+        (chain, delivery)
+    })
 }
 
 /// When an epoch started, for people: nothing is decided by it.

@@ -18,7 +18,7 @@
 //! | `lookup`   | random access by sequence                                                    |
 //! | `link`     | one message on its way to the broker, and what is known of it                |
 //! | `journal`  | the writing side: append, barrier, fence                                     |
-//! | `copy`     | a journal from elsewhere, record by record                                   |
+//! | `copy`     | a journal to and from elsewhere, record by record                            |
 //! | `election` | who should lead                                                              |
 //! | `pipeline` | topics for others: a writer that resumes by number, a reader                 |
 //!
@@ -34,7 +34,7 @@ mod link;
 mod log;
 mod lookup;
 mod message;
-// mod pipeline;
+mod pipeline;
 mod reader;
 mod rule;
 mod shared;
@@ -47,5 +47,6 @@ pub use journal::KafkaJournal;
 pub use link::{Delivery, Link, Outgoing};
 pub use log::KafkaLog;
 pub use message::{Kind, RawRecord};
+pub use pipeline::{Received, Repeats, Sent, Start, TopicReader, TopicWriter, partition_of};
 pub use rule::{Rule, Skip, Term, Verdict};
 pub use topic::{TopicSettings, Wrong, check_topic, create_journal, create_topic};

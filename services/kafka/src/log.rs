@@ -179,6 +179,11 @@ fn place_after(
 /// The reading thread.
 fn read(shared: &Shared, fetch: &Fetch) {
     while shared.stopped().is_none() {
+        if shared.may_rest()
+            && let Err(error) = rest(shared, fetch)
+        {
+            shared.fail(error.to_string());
+        }
         match fetch.next(POLL) {
             Ok(Fetched::Nothing) => {}
             Ok(Fetched::Message(message)) => {
@@ -189,6 +194,11 @@ fn read(shared: &Shared, fetch: &Fetch) {
             Err(error) => judge_loss(shared, fetch, &error.to_string()),
         }
     }
+}
+
+fn rest(shared: &Shared, fetch: &Fetch) -> Result<(), KafkaError> {
+    fetch.rest()?;
+    fetch.restart(shared.rest())
 }
 
 /// The broker says that the offset is gone: true if the topic was recreated or cut, not if a broker

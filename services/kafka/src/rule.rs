@@ -192,3 +192,6 @@ impl Rule {
         header
     }
 }
+
+#[cfg(test)]
+mod tests;

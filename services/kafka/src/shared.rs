@@ -24,6 +24,10 @@ const RECENT_RECORDS_MAX: usize = 16_384;
 const INDEX_RECORDS: usize = 64;
 const INDEX_BYTES: usize = 4 << 20;
 
+/// While the leader's last confirmation is no older, nothing is read: an offset that is not the
+/// expected one tells the leader of any foreign message, and else nobody writes.
+const REST: Duration = Duration::from_millis(200);
+
 pub(crate) struct Shared {
     pub config: KafkaConfig,
     pub tail: Tail,
@@ -32,6 +36,8 @@ pub(crate) struct Shared {
     pub history: History,
     state: Mutex<State>,
     moved: Condvar,
+    /// For the reading thread alone, while it rests.
+    wanted: Condvar,
     closing: AtomicBool,
 }
 
@@ -52,6 +58,10 @@ pub(crate) struct State {
     recent: VecDeque<Arc<Record>>,
     recent_bytes: usize,
     pub index: Index,
+    /// When the leader's last record was confirmed by its report.
+    confirmed: Option<Instant>,
+    /// How many wait for messages that only reading can bring.
+    waiting: usize,
     failure: Option<String>,
 }
 
@@ -90,9 +100,12 @@ impl Shared {
                 recent: VecDeque::new(),
                 recent_bytes: 0,
                 index,
+                confirmed: None,
+                waiting: 0,
                 failure: None,
             }),
             moved: Condvar::new(),
+            wanted: Condvar::new(),
             closing: AtomicBool::new(false),
         }
     }
@@ -125,6 +138,7 @@ impl Shared {
             let verdict = state.accept(offset, raw, Some(chain));
             self.tell(&state, &verdict, offset, raw, None);
             state.next_offset = offset + 1;
+            state.confirmed = Some(Instant::now());
             self.moved.notify_all();
         }
         // Read back before its report came, or just now: either way the rule has judged it.
@@ -190,7 +204,12 @@ impl Shared {
         }
         drop(state);
         self.tail.close();
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.moved.notify_all();
+        self.wanted.notify_all();
     }
 
     pub fn failure(&self) -> Option<String> {
@@ -200,7 +219,7 @@ impl Shared {
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
         self.tail.close();
-        self.moved.notify_all();
+        self.wake();
     }
 
     pub fn is_closing(&self) -> bool {
@@ -217,6 +236,14 @@ impl Shared {
 
     /// Waits until the message at `offset` is judged. `Ok(false)`: not within the time.
     pub fn wait_judged(&self, offset: u64, timeout: Duration) -> Result<bool, String> {
+        self.state().waiting += 1;
+        self.wanted.notify_all();
+        let judged = self.wait_until_judged(offset, timeout);
+        self.state().waiting -= 1;
+        judged
+    }
+
+    fn wait_until_judged(&self, offset: u64, timeout: Duration) -> Result<bool, String> {
         let deadline = Instant::now().checked_add(timeout);
         let mut state = self.state();
         while state.next_offset <= offset {
@@ -237,6 +264,21 @@ impl Shared {
         Ok(true)
     }
 
+    /// Whether reading would only bring back what the leader's reports just confirmed.
+    pub fn may_rest(&self) -> bool {
+        self.state().may_rest() && !self.is_closing()
+    }
+
+    /// Keeps the reading thread until there may be something to read. Returns the next offset.
+    pub fn rest(&self) -> u64 {
+        let mut state = self.state();
+        while state.may_rest() && !self.is_closing() {
+            let waited = self.wanted.wait_timeout(state, REST);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.next_offset
+    }
+
     pub fn after(&self, sequence: u64) -> After {
         let state = self.state();
         if sequence >= state.cursor.sequence {
@@ -249,6 +291,11 @@ impl Shared {
 }
 
 impl State {
+    fn may_rest(&self) -> bool {
+        let fresh = self.confirmed.is_some_and(|at| at.elapsed() < REST);
+        fresh && self.waiting == 0 && self.failure.is_none()
+    }
+
     fn accept(&mut self, offset: u64, raw: &RawRecord<'_>, chain: Option<Chain>) -> Verdict {
         let before = Place {
             rule: self.rule.clone(),

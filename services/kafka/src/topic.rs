@@ -14,6 +14,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use valuta_journal::JournalId;
 
@@ -308,14 +309,20 @@ impl Admin {
         self.watermarks_of(0)
     }
 
+    /// Of a partition; waits a little while it is between two leaders.
     pub fn watermarks_of(&self, partition: i32) -> Result<(u64, u64), KafkaError> {
         let client = self.client.inner();
-        let found = client.fetch_watermarks(&self.config.topic, partition, CALL_TIMEOUT);
-        let (first, end) = found.map_err(unavailable)?;
-        Ok((client::offset(first), client::offset(end)))
+        let deadline = Instant::now() + 2 * CALL_TIMEOUT;
+        loop {
+            match client.fetch_watermarks(&self.config.topic, partition, CALL_TIMEOUT) {
+                Ok((first, end)) => return Ok((client::offset(first), client::offset(end))),
+                Err(error) if is_between_leaders(&error) && Instant::now() < deadline => {}
+                Err(error) => return Err(unavailable(error)),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
-    #[expect(dead_code, reason = "the pipeline asks")]
     pub fn partitions(&self) -> Result<i32, KafkaError> {
         let partitions = self.replicas()?.partitions;
         Ok(i32::try_from(partitions).unwrap_or(i32::MAX))
@@ -326,6 +333,14 @@ impl Admin {
             topic: self.config.topic.clone(),
         }
     }
+}
+
+fn is_between_leaders(error: &ClientError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, OffsetNotAvailable};
+    matches!(
+        error.rdkafka_error_code(),
+        Some(LeaderNotAvailable | NotLeaderForPartition | OffsetNotAvailable)
+    )
 }
 
 /// Nothing is ever removed, and a broker that does not have everything never leads.
