@@ -1,8 +1,8 @@
 //! Changes of instructions, told to each participant that is party to one.
 //!
 //! It is a store of the projector's, that keeps nothing but what the next message needs: whose each live
-//! instruction is. After a start the journal is read from its beginning, and what the topic holds already
-//! is not sent again: within one participant numbers only rise.
+//! instruction is. Messages are numbered from the journal's beginning, so each has its number for good, and
+//! after a start what the topic holds already is not sent again.
 
 use super::wire_time;
 use prost::Message as _;
@@ -14,15 +14,12 @@ use valuta_journal::Cursor;
 use valuta_projector::{ChangeAdded, DirectoryChange, Rows, Store, StoreError};
 use valuta_proto::v1;
 
-/// Of a number, those that tell a change from the others of its input.
-const INDEX_BITS: u32 = 20;
-
 /// One message.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StatusMessage {
     /// The participant: the message's key.
     pub participant: Bic,
-    /// Rises within one participant.
+    /// From 1, without gaps.
     pub number: u64,
     /// [`v1::InstructionStatusChanged`].
     pub payload: Vec<u8>,
@@ -30,10 +27,10 @@ pub struct StatusMessage {
 
 /// Where messages go.
 pub trait StatusTopic: Send {
-    /// The newest number that the topic holds for a participant; 0 before the first.
-    fn newest(&mut self, participant: Bic) -> Result<u64, StoreError>;
+    /// All messages up to this number are in the topic.
+    fn held(&self) -> u64;
 
-    /// Sends one; in order for each participant.
+    /// Sends one, unless the topic holds it.
     fn send(&mut self, message: StatusMessage) -> Result<(), StoreError>;
 
     /// Waits until all that was sent is durable.
@@ -61,7 +58,8 @@ pub struct StatusStore<T> {
     scheme: String,
     participants: BTreeMap<ParticipantId, Bic>,
     live: BTreeMap<Sequence, Live>,
-    newest: BTreeMap<Bic, u64>,
+    /// Messages so far.
+    count: u64,
 }
 
 impl<T: StatusTopic> StatusStore<T> {
@@ -73,7 +71,7 @@ impl<T: StatusTopic> StatusStore<T> {
             scheme,
             participants: BTreeMap::new(),
             live: BTreeMap::new(),
-            newest: BTreeMap::new(),
+            count: 0,
         }
     }
 
@@ -91,7 +89,7 @@ impl<T: StatusTopic> StatusStore<T> {
             self.live.insert(added.sequence, live);
         }
         for party in &rows.parties {
-            if let Some(live) = self.live.get_mut(&party.sequence) {
+            if let Some(live) = self.live.get_mut(&party.instruction) {
                 live.parties.push(party.participant);
             }
         }
@@ -101,7 +99,6 @@ impl<T: StatusTopic> StatusStore<T> {
         let Some(live) = self.live.get(&change.instruction) else {
             return Ok(());
         };
-        let number = (change.position.sequence.0 << INDEX_BITS) | u64::from(change.position.index);
         let answer = InstructionAnswer {
             identity: live.identity,
             sequence: change.instruction,
@@ -113,25 +110,22 @@ impl<T: StatusTopic> StatusStore<T> {
             let Some(&bic) = self.participants.get(party) else {
                 continue;
             };
-            let newest = match self.newest.get(&bic) {
-                Some(newest) => *newest,
-                None => self.topic.newest(bic)?,
-            };
-            if number > newest {
-                let message = v1::InstructionStatusChanged {
-                    scheme: self.scheme.clone(),
-                    participant: bic.to_string(),
-                    status: Some((self.form.status)(&answer)),
-                    time: Some(wire_time(change.time)),
-                    resume_token: (self.form.resume_token)(change.position),
-                };
-                self.topic.send(StatusMessage {
-                    participant: bic,
-                    number,
-                    payload: message.encode_to_vec(),
-                })?;
+            self.count += 1;
+            if self.count <= self.topic.held() {
+                continue;
             }
-            self.newest.insert(bic, newest.max(number));
+            let message = v1::InstructionStatusChanged {
+                scheme: self.scheme.clone(),
+                participant: bic.to_string(),
+                status: Some((self.form.status)(&answer)),
+                time: Some(wire_time(change.time)),
+                resume_token: (self.form.resume_token)(change.position),
+            };
+            self.topic.send(StatusMessage {
+                participant: bic,
+                number: self.count,
+                payload: message.encode_to_vec(),
+            })?;
         }
         if is_last(change.status) {
             self.live.remove(&change.instruction);
@@ -166,7 +160,7 @@ impl<T: StatusTopic> Store for StatusStore<T> {
     fn reset(&mut self) -> Result<(), StoreError> {
         self.participants.clear();
         self.live.clear();
-        self.newest.clear();
+        self.count = 0;
         Ok(())
     }
 }

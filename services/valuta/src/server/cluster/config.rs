@@ -30,7 +30,12 @@ pub struct ServiceArgs {
     #[arg(long, env = "VALUTA_KAFKA_REPLICATION", value_name = "N")]
     pub kafka_replication: Option<i32>,
     /// The read model's database, `postgres://user@host:port/name`
-    #[arg(long, env = "VALUTA_POSTGRES", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "VALUTA_POSTGRES",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub postgres: Option<String>,
     /// File with the secret that the scheme's processes share
     #[arg(long, env = "VALUTA_LINK_SECRET_FILE", value_name = "FILE")]
@@ -113,19 +118,27 @@ impl ServiceConfig {
     /// Puts file, environment and flags together; names everything that is wrong at once.
     pub fn load(args: ServiceArgs) -> Result<Self, ConfigErrors> {
         let file = File::of(&args.up)?;
-        let (kafka, postgres, link) = (file.kafka.clone(), file.postgres.clone(), file.link.clone());
+        let (kafka, postgres, link) =
+            (file.kafka.clone(), file.postgres.clone(), file.link.clone());
         let common = merge(args.up, file);
         let mut errors = Vec::new();
-        let common = common.map_err(|ConfigErrors(found)| errors.extend(found)).ok();
+        let common = common
+            .map_err(|ConfigErrors(found)| errors.extend(found))
+            .ok();
         let rehearsal = common.as_ref().is_some_and(|common| common.rehearsal);
         let kafka = kafka.unwrap_or_default();
         let brokers = args.kafka.or(kafka.brokers).unwrap_or_else(|| {
             errors.push("kafka: missing; give --kafka host:port,..., VALUTA_KAFKA, or brokers under [kafka]".to_owned());
             String::new()
         });
-        let replication = args.kafka_replication.or(kafka.replication).unwrap_or(REPLICATION_DEFAULT);
+        let replication = args
+            .kafka_replication
+            .or(kafka.replication)
+            .unwrap_or(REPLICATION_DEFAULT);
         if !matches!(replication, 1 | 3) {
-            errors.push(format!("kafka_replication: {replication} is neither 1 nor 3"));
+            errors.push(format!(
+                "kafka_replication: {replication} is neither 1 nor 3"
+            ));
         }
         let mut config = KafkaConfig::new(brokers, "");
         config.properties = kafka.properties;
@@ -161,7 +174,10 @@ impl ServiceConfig {
 
 fn secret(path: Option<PathBuf>, errors: &mut Vec<String>) -> Option<Secret> {
     let Some(path) = path else {
-        errors.push("link_secret_file: missing; give --link-secret-file FILE, the same for all services".to_owned());
+        errors.push(
+            "link_secret_file: missing; give --link-secret-file FILE, the same for all services"
+                .to_owned(),
+        );
         return None;
     };
     let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());

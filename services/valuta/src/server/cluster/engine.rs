@@ -11,19 +11,15 @@
 
 use super::config::ServiceConfig;
 use super::node::{self, Following};
-use crate::server::up::{create_operator_token, first_operator_token, read_tls, signal, stopped};
+use crate::server::up::{create_operator_token, first_operator_token, signal, stopped};
 use anyhow::{Context, anyhow, bail};
-use axum::routing::get;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use valuta_engine::{Clock, Engine, Handle, SystemClock};
-use valuta_gateway::RenderMetrics;
 use valuta_journal::{Journal as _, Leader};
 use valuta_kafka::{Election, KafkaJournal, KafkaLog, LeadError};
 use valuta_link::EngineLinkService;
@@ -43,9 +39,15 @@ pub async fn engine(config: ServiceConfig) -> anyhow::Result<()> {
     let (leads, leading) = watch::channel(None);
     let (stop, stopping) = watch::channel(false);
     let following = node::follow(&config).await?;
-    let (address, serving) = serve(&config, leading, render, stopping).await?;
+    // From the start on: a standby says that it does not lead.
+    let link = EngineLinkService::server(leading, config.link.secret.clone());
+    let (address, serving) = node::serve(&config, Routes::new(link), render, stopping).await?;
     let url = config.advertise.clone().unwrap_or_else(|| {
-        let scheme = if config.common.tls.is_some() { "https" } else { "http" };
+        let scheme = if config.common.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         format!("{scheme}://{address}")
     });
     metrics::gauge!("valuta_leads").set(0.0);
@@ -83,7 +85,7 @@ async fn stand_and_lead(
 
 /// Waits until it should lead, and starts an epoch.
 async fn stand_by(
-    log: &std::sync::Arc<KafkaLog>,
+    log: &Arc<KafkaLog>,
     election: &Election,
     url: &str,
 ) -> anyhow::Result<KafkaJournal> {
@@ -95,7 +97,7 @@ async fn stand_by(
             named = mine.wait_for(|mine| *mine) => drop(named.context("election")?),
             () = leader_gone(log.leader()) => tracing::warn!("the leader's process has gone"),
         }
-        let (log, url) = (std::sync::Arc::clone(log), url.to_owned());
+        let (log, url) = (Arc::clone(log), url.to_owned());
         let started = tokio::task::spawn_blocking(move || log.lead(id, &url)).await?;
         match started {
             Ok(journal) => return Ok(journal),
@@ -216,37 +218,4 @@ async fn lead(
         engine_stopped.await?;
     }
     ended
-}
-
-/// `EngineLink` and `/metrics`, from the start on: a standby says that it does not lead.
-async fn serve(
-    config: &ServiceConfig,
-    leading: valuta_link::Leading,
-    render: RenderMetrics,
-    stopping: watch::Receiver<bool>,
-) -> anyhow::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
-    let listen = config.common.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("listen: {listen}"))?;
-    let address = listener.local_addr()?;
-    let mut server = Server::builder().accept_http1(true);
-    if let Some(tls) = config.common.tls.as_ref().map(read_tls).transpose()? {
-        let identity = Identity::from_pem(&tls.certificate, &tls.key);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
-    }
-    let service = EngineLinkService::server(leading, config.link.secret.clone());
-    let mut routes = Routes::new(service);
-    let router = routes.axum_router_mut();
-    *router = std::mem::take(router).route("/metrics", get(move || async move { render() }));
-    let serving = server
-        .add_routes(routes.prepare())
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), node::stopped(stopping));
-    let serving = tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "gateways are no longer served");
-        }
-    });
-    println!("listening {address}");
-    Ok((address, serving))
 }

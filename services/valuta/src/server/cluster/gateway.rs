@@ -19,7 +19,9 @@ use valuta_engine::Handle;
 use valuta_gateway::ServeConfig;
 use valuta_gateway::ports::{self, EngineError};
 use valuta_link::Link;
-use valuta_projector::{Anchors as _, PostgresAddress, PostgresAnchors, PostgresReadModel, ReadModel as _};
+use valuta_projector::{
+    Anchors as _, PostgresAddress, PostgresAnchors, PostgresReadModel, ReadModel as _,
+};
 
 /// How often PostgreSQL is asked how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(20);

@@ -12,22 +12,19 @@ use super::node::{self, Threads};
 use super::topics::{Incoming, Outgoing};
 use crate::server::data::DataDir;
 use crate::server::ports::failed;
-use crate::server::up::read_tls;
+use crate::server::up::log_origin;
 use anyhow::{Context, anyhow};
 use prost::Message as _;
 use settlement_core::ids::{BatchNumber, Sequence};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status};
-use valuta_gateway::RenderMetrics;
 use valuta_gateway::ports::{CheckpointRow, ReadError};
+use valuta_journal::Source as _;
 use valuta_ledger::{Added, FIRST_BATCH_NUMBER, Ledger, LedgerReader, LogKey};
 use valuta_link::{LinkOptions, Secret};
 use valuta_proto::link::ledger_link_client::LedgerLinkClient;
@@ -48,7 +45,7 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
     let render = node::metrics()?;
     let dir = DataDir::open(&config.common.data, config.common.rehearsal)?;
     let log = Arc::new(node::open_log(&config, None).await?);
-    let origin = crate::server::up::log_origin(log.id());
+    let origin = log_origin(log.id());
     let key = LogKey::load_or_create(&dir.ledger_key(), &origin)
         .map_err(|error| anyhow!("the ledger's key: {error}"))?;
     let ledger = Ledger::open(&dir.ledger(), key).map_err(|error| anyhow!("ledger: {error}"))?;
@@ -61,11 +58,19 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
         ledger: reader.clone(),
         secret: config.link.secret.clone(),
     };
-    serve(&config, service, render, stopping).await?;
+    let link = LedgerLinkServer::new(service).max_encoding_message_size(MESSAGE_BYTES_MAX);
+    node::serve(&config, Routes::new(link), render, stopping).await?;
     let mut threads = Threads::new();
-    let (batches, anchors) = (config.kafka.topic(BATCHES, 1), config.kafka.topic(ANCHORS, 1));
+    let (batches, anchors) = (
+        config.kafka.topic(BATCHES, 1),
+        config.kafka.topic(ANCHORS, 1),
+    );
+    let source = Arc::clone(&log);
     threads.start("ledger", move |stop| {
-        let mut outgoing = Outgoing::open(&anchors)?;
+        let Some(scheme) = node::scheme_name(&source, stop)? else {
+            return Ok(());
+        };
+        let mut outgoing = Outgoing::open(&anchors, &scheme)?;
         publish_missing(&reader, &mut outgoing)?;
         keep(ledger, Incoming::open(&batches)?, outgoing, stop)
     })?;
@@ -82,7 +87,7 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
 
 /// Anchors that an earlier process did not come to publish.
 fn publish_missing(ledger: &LedgerReader, outgoing: &mut Outgoing) -> anyhow::Result<()> {
-    let from = outgoing.newest().max(FIRST_BATCH_NUMBER - 1) + 1;
+    let from = outgoing.held() + FIRST_BATCH_NUMBER;
     for number in from..ledger.next_number() {
         publish(ledger, number, outgoing)?;
     }
@@ -102,7 +107,7 @@ fn publish(
         header: header.text(),
         checkpoint: anchor.checkpoint.to_string(),
     };
-    outgoing.send(&header.scheme, header.scheme.as_bytes(), number, &message.encode_to_vec())
+    outgoing.send(number, header.scheme.as_bytes(), &message.encode_to_vec())
 }
 
 fn keep(
@@ -174,36 +179,6 @@ impl LedgerLink for LedgerService {
     }
 }
 
-async fn serve(
-    config: &ServiceConfig,
-    service: LedgerService,
-    render: RenderMetrics,
-    stopping: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let listen = config.common.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("listen: {listen}"))?;
-    let address: SocketAddr = listener.local_addr()?;
-    let mut server = Server::builder().accept_http1(true);
-    if let Some(tls) = config.common.tls.as_ref().map(read_tls).transpose()? {
-        let identity = Identity::from_pem(&tls.certificate, &tls.key);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
-    }
-    let service = LedgerLinkServer::new(service).max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let routes = node::with_metrics(Routes::new(service), render);
-    let serving = server
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), node::stopped(stopping));
-    tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "gateways are no longer served");
-        }
-    });
-    println!("listening {address}");
-    Ok(())
-}
-
 /// A gateway's way to it.
 #[derive(Clone)]
 pub(crate) struct LedgerClient {
@@ -224,7 +199,11 @@ impl LedgerClient {
         let mut endpoint = Endpoint::from_shared(address.to_owned())
             .with_context(|| format!("link_ledger: {address:?} is not http://host:port"))?
             .connect_timeout(CONNECT_WITHIN);
-        if let Some(pem) = options.authority.as_ref().filter(|_| address.starts_with("https")) {
+        if let Some(pem) = options
+            .authority
+            .as_ref()
+            .filter(|_| address.starts_with("https"))
+        {
             let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
             endpoint = endpoint.tls_config(tls)?;
         }

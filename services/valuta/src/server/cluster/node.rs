@@ -2,17 +2,24 @@
 
 use super::config::ServiceConfig;
 use crate::server::data::DataDir;
+use crate::server::up::{read_tls, signal};
 use anyhow::{Context, anyhow, bail};
-use axum::Router;
 use axum::routing::get;
+use settlement_core::event::Event;
+use settlement_core::record;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use valuta_engine::{Handle, Recovered, Replica, SnapshotOptions, Snapshots};
 use valuta_gateway::RenderMetrics;
-use valuta_journal::{Leader, Tail};
+use valuta_journal::{Leader, Source as _, Tail};
 use valuta_kafka::KafkaLog;
 
 /// A start reads the whole topic, or what came after a snapshot: no sooner is anything served.
@@ -72,13 +79,23 @@ pub async fn follow(config: &ServiceConfig) -> anyhow::Result<Following> {
     };
     let (source, options) = (Arc::clone(&log), snapshots.clone());
     let (replica, reads) = tokio::task::spawn_blocking(move || {
-        let recovered = valuta_engine::recover(&*source, &kept, rehearsal)
-            .context("replaying the journal")?;
+        let recovered =
+            valuta_engine::recover(&*source, &kept, rehearsal).context("replaying the journal")?;
         let Recovered {
             replayed, snapshot, ..
         } = &recovered;
-        tracing::info!(sequence = replayed.sequence, snapshot, events = replayed.events, "replayed");
-        anyhow::Ok(Replica::start(&*source, recovered, rehearsal, Some(options))?)
+        tracing::info!(
+            sequence = replayed.sequence,
+            snapshot,
+            events = replayed.events,
+            "replayed"
+        );
+        anyhow::Ok(Replica::start(
+            &*source,
+            recovered,
+            rehearsal,
+            Some(options),
+        )?)
     })
     .await??;
     tokio::spawn(tell_leader(log.leader()));
@@ -104,6 +121,29 @@ async fn tell_leader(mut leader: watch::Receiver<Option<Leader>>) {
     }
 }
 
+/// The scheme's name, once its journal says it; `None`: stopped before.
+pub fn scheme_name(log: &KafkaLog, stop: &AtomicBool) -> anyhow::Result<Option<String>> {
+    let (mut reader, tail) = (log.reader(None)?, log.watch());
+    let mut events = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let Some(record) = reader.next()? else {
+            tail.wait_past(reader.cursor().sequence, CLOSED_SEEN_WITHIN);
+            continue;
+        };
+        let mut entries = record::entries(&record.payload)?;
+        while entries.next_into(&mut events)?.is_some() {
+            let mut names = events.iter().filter_map(|event| match event {
+                Event::SchemeNamed { name, .. } => Some(name.to_string()),
+                _ => None,
+            });
+            if let Some(name) = names.next() {
+                return Ok(Some(name));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Completes with the reason when the journal can no longer be read.
 pub async fn journal_lost(log: &KafkaLog) -> anyhow::Error {
     let tail: Tail = log.watch();
@@ -114,33 +154,37 @@ pub async fn journal_lost(log: &KafkaLog) -> anyhow::Error {
     anyhow!("journal: {}", reason.as_deref().unwrap_or("closed"))
 }
 
-/// Serves `/metrics` and `/healthz` for a service that has no gRPC of its own.
-pub async fn serve_metrics(
+/// Serves a service's gRPC, if it has any, and `/metrics` and `/healthz`, until it is to stop.
+pub async fn serve(
     config: &ServiceConfig,
+    mut routes: Routes,
     render: RenderMetrics,
     stopping: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
     let listen = config.common.listen;
-    if !listen.ip().is_loopback() {
-        tracing::info!(%listen, "metrics are served to whoever reaches this address");
-    }
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("listen: {listen}"))?;
-    println!("listening {}", listener.local_addr()?);
-    let routes = Router::new()
+    let address = listener.local_addr()?;
+    let mut server = Server::builder().accept_http1(true);
+    if let Some(tls) = config.common.tls.as_ref().map(read_tls).transpose()? {
+        let identity = Identity::from_pem(&tls.certificate, &tls.key);
+        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+    }
+    let router = routes.axum_router_mut();
+    *router = std::mem::take(router)
         .route("/metrics", get(move || async move { render() }))
         .route("/healthz", get(|| async { "serving\n" }));
-    tokio::spawn(async move {
-        let stopped = stopped(stopping);
-        if let Err(error) = axum::serve(listener, routes)
-            .with_graceful_shutdown(stopped)
-            .await
-        {
-            tracing::error!(%error, "metrics are no longer served");
+    let serving = server
+        .add_routes(routes.prepare())
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped(stopping));
+    let serving = tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "nothing is served any more");
         }
     });
-    Ok(())
+    println!("listening {address}");
+    Ok((address, serving))
 }
 
 /// Completes when the service is to stop.
@@ -190,7 +234,7 @@ impl Threads {
     /// Waits for a signal or a failure, ends all, and says how it went.
     pub async fn run(mut self, log: &KafkaLog) -> anyhow::Result<()> {
         let failed = tokio::select! {
-            signal = crate::server::up::signal() => {
+            signal = signal() => {
                 tracing::info!(signal = signal?, "stopping");
                 None
             }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tonic::service::Routes;
+use valuta_journal::Source as _;
 use valuta_kafka::KafkaLog;
 use valuta_projector::{Anchors, PostgresAddress, PostgresAnchors, PostgresStore, rebuild};
 use valuta_proto::v1;
@@ -36,7 +38,7 @@ pub async fn projector(config: ServiceConfig) -> anyhow::Result<()> {
     let render = node::metrics()?;
     let address = address(&config)?;
     let (stop, stopping) = watch::channel(false);
-    node::serve_metrics(&config, render, stopping).await?;
+    node::serve(&config, Routes::default(), render, stopping).await?;
     let log = Arc::new(node::open_log(&config, None).await?);
     let mut threads = Threads::new();
     let (source, at) = (Arc::clone(&log), address.clone());

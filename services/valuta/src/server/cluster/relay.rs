@@ -4,11 +4,13 @@ use super::config::ServiceConfig;
 use super::node::{self, Threads};
 use super::topics::{Outgoing, STATUS_PARTITIONS};
 use prost::Message as _;
-use settlement_core::ids::Bic;
+use settlement_core::ids::BatchNumber;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
-use valuta_journal::RecordLookup;
-use valuta_kafka::KafkaLog;
+use tonic::service::Routes;
+use valuta_journal::Source as _;
+use valuta_kafka::{KafkaConfig, KafkaLog};
 use valuta_ledger::BatchInput;
 use valuta_projector::StoreError;
 use valuta_relay::topics::statuses::{StatusMessage, StatusStore, StatusTopic, WireForm};
@@ -19,12 +21,15 @@ use valuta_relay::{BatchSink, Relay, RelayError};
 pub async fn relay(config: ServiceConfig) -> anyhow::Result<()> {
     let render = node::metrics()?;
     let (stop, stopping) = watch::channel(false);
-    node::serve_metrics(&config, render, stopping).await?;
+    node::serve(&config, Routes::default(), render, stopping).await?;
     let log = Arc::new(node::open_log(&config, None).await?);
     let mut threads = Threads::new();
     let (source, topic) = (Arc::clone(&log), config.kafka.topic(BATCHES, 1));
     threads.start("batches", move |stop| {
-        let sink = BatchTopic(Outgoing::open(&topic)?);
+        let Some(scheme) = node::scheme_name(&source, stop)? else {
+            return Ok(());
+        };
+        let sink = BatchTopic::open(&topic, &scheme)?;
         let (reader, lookup, tail) = (source.reader(None)?, source.lookup(), source.watch());
         let relay = Relay::new(reader, lookup, tail, sink, None);
         Ok(relay.run(stop, |_| {})?)
@@ -40,36 +45,49 @@ pub async fn relay(config: ServiceConfig) -> anyhow::Result<()> {
 }
 
 /// `settlement-batches`.
-struct BatchTopic(Outgoing);
+struct BatchTopic {
+    outgoing: Outgoing,
+    next: BatchNumber,
+}
+
+impl BatchTopic {
+    fn open(topic: &KafkaConfig, scheme: &str) -> anyhow::Result<Self> {
+        let outgoing = Outgoing::open(topic, scheme)?;
+        let next = outgoing.held() + 1;
+        Ok(Self { outgoing, next })
+    }
+}
 
 impl BatchSink for BatchTopic {
     fn next_number(&self) -> u64 {
-        self.0.newest() + 1
+        self.next
     }
 
     fn add(&mut self, batch: &BatchInput) -> Result<(), RelayError> {
-        let header = batch.commit().map_err(|error| RelayError::Sink(error.into()))?;
-        let payload = batch_message(&header).encode_to_vec();
-        self.0
-            .send(&header.scheme, header.scheme.as_bytes(), header.number, &payload)
-            .and_then(|()| self.0.flush())
+        let header = batch
+            .commit()
             .map_err(|error| RelayError::Sink(error.into()))?;
+        let payload = batch_message(&header).encode_to_vec();
+        self.outgoing
+            .send(header.number, header.scheme.as_bytes(), &payload)
+            .and_then(|()| self.outgoing.flush())
+            .map_err(|error| RelayError::Sink(error.into()))?;
+        self.next = header.number + 1;
         metrics::gauge!("valuta_relayed_batch").set(header.number as f64);
         Ok(())
     }
 }
 
-fn statuses(
-    log: &KafkaLog,
-    topic: &valuta_kafka::KafkaConfig,
-    stop: &std::sync::atomic::AtomicBool,
-) -> anyhow::Result<()> {
-    let topic = Statuses(Outgoing::open(topic)?);
+fn statuses(log: &KafkaLog, topic: &KafkaConfig, stop: &AtomicBool) -> anyhow::Result<()> {
+    let Some(scheme) = node::scheme_name(log, stop)? else {
+        return Ok(());
+    };
+    let topic = Statuses(Outgoing::open(topic, &scheme)?);
     let form = WireForm {
         status: valuta_gateway::instruction_status,
         resume_token: valuta_gateway::position_text,
     };
-    let store = StatusStore::new(topic, form);
+    let store = StatusStore::new(topic, form, scheme);
     let tail = log.watch();
     valuta_projector::run(log.reader(None)?, &tail, store, stop, |_| {})?;
     Ok(())
@@ -79,14 +97,14 @@ fn statuses(
 struct Statuses(Outgoing);
 
 impl StatusTopic for Statuses {
-    fn newest(&mut self, participant: Bic) -> Result<u64, StoreError> {
-        Ok(self.0.newest_of(participant.to_string().as_bytes()))
+    fn held(&self) -> u64 {
+        self.0.held()
     }
 
-    fn send(&mut self, scheme: &str, message: StatusMessage) -> Result<(), StoreError> {
+    fn send(&mut self, message: StatusMessage) -> Result<(), StoreError> {
         let key = message.participant.to_string();
         self.0
-            .send(scheme, key.as_bytes(), message.number, &message.payload)
+            .send(message.number, key.as_bytes(), &message.payload)
             .map_err(failed)
     }
 
