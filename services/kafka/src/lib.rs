@@ -49,4 +49,4 @@ pub use log::KafkaLog;
 pub use message::{Kind, RawRecord};
 pub use pipeline::{Received, Repeats, Sent, Start, TopicReader, TopicWriter, partition_of};
 pub use rule::{Rule, Skip, Term, Verdict};
-pub use topic::{TopicSettings, Wrong, check_topic, create_journal, create_topic};
+pub use topic::{TopicSettings, Wrong, check_topic, create_journal, create_topic, leading_broker};

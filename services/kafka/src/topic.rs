@@ -97,6 +97,11 @@ pub fn check_topic(config: &KafkaConfig) -> Result<(), KafkaError> {
     Admin::new(config)?.check()
 }
 
+/// The broker that leads the topic's first partition now.
+pub fn leading_broker(config: &KafkaConfig) -> Result<i32, KafkaError> {
+    Admin::new(config)?.leading_broker()
+}
+
 /// Creates the topic of a journal and the journal in it, unless they are there; its id.
 pub fn create_journal(config: &KafkaConfig) -> Result<JournalId, KafkaError> {
     create_topic(config)?;
@@ -273,6 +278,17 @@ impl Admin {
         let needed = format!("at least {least}");
         need(wrong, name, value(name), &needed, at_least(name, least));
         Ok(())
+    }
+
+    fn leading_broker(&self) -> Result<i32, KafkaError> {
+        let topic = Some(self.config.topic.as_str());
+        let metadata = self.client.inner().fetch_metadata(topic, CALL_TIMEOUT);
+        let metadata = metadata.map_err(unavailable)?;
+        let partitions = metadata.topics().first().map(|topic| topic.partitions());
+        let leader = partitions.and_then(|partitions| Some(partitions.first()?.leader()));
+        leader
+            .filter(|&broker| broker >= 0)
+            .ok_or_else(|| KafkaError::Unavailable("the partition has no leader".into()))
     }
 
     fn replicas(&self) -> Result<Replicas, KafkaError> {

@@ -15,7 +15,7 @@ mod server;
 
 pub use client::{Link, LinkOptions};
 pub use secret::Secret;
-pub use server::{EngineLinkService, Leading};
+pub use server::{EngineLinkService, Lead, Leading};
 
 /// Of one message: a batch at the gateway's bound, and what the form adds.
 const MESSAGE_BYTES_MAX: usize = 32 << 20;

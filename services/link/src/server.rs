@@ -14,7 +14,19 @@ use valuta_proto::link::to_gateway::Answer;
 use valuta_proto::link::{ToEngine, ToGateway, Unavailable};
 
 /// The engine while this process leads; `None` while it stands by.
-pub type Leading = watch::Receiver<Option<Handle>>;
+pub type Leading = watch::Receiver<Option<Lead>>;
+
+/// An engine that leads.
+#[derive(Clone)]
+pub struct Lead {
+    /// Takes requests.
+    pub engine: Handle,
+    /// Why its journal cannot take records now: then new requests are refused, and what was taken waits.
+    pub hindrance: watch::Receiver<Option<String>>,
+}
+
+/// A gateway may try again after this while the journal is hindered.
+const HINDERED_RETRY_MS: u32 = 1_000;
 
 /// Answers of one stream that wait for the gateway to read them.
 const ANSWERS_WAITING: usize = 256;
@@ -45,21 +57,31 @@ impl EngineLink for EngineLinkService {
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         self.secret.check(request.metadata())?;
         let leading = self.leading.borrow().clone();
-        let engine = leading.ok_or_else(|| Status::unavailable("this engine does not lead"))?;
+        let lead = leading.ok_or_else(|| Status::unavailable("this engine does not lead"))?;
         let (answers, outgoing) = mpsc::channel(ANSWERS_WAITING);
-        tokio::spawn(take_all(engine, request.into_inner(), answers));
+        tokio::spawn(take_all(lead, request.into_inner(), answers));
         Ok(Response::new(ReceiverStream::new(outgoing)))
     }
 }
 
 type Answers = mpsc::Sender<Result<ToGateway, Status>>;
 
-async fn take_all(engine: Handle, mut requests: Streaming<ToEngine>, answers: Answers) {
+async fn take_all(lead: Lead, mut requests: Streaming<ToEngine>, answers: Answers) {
     // A gateway that is gone needs no word.
     while let Ok(Some(ToEngine { number, request })) = requests.message().await {
+        let engine = &lead.engine;
+        let hindrance = lead.hindrance.borrow().clone();
+        if let Some(reason) = hindrance {
+            let hindered = EngineError::Unavailable {
+                retry_after_ms: HINDERED_RETRY_MS,
+                reason: format!("the journal takes no records: {reason}"),
+            };
+            send(&answers, number, Err(hindered)).await;
+            continue;
+        }
         let taken = match request {
-            Some(Asked::Submit(bytes)) => submit(&engine, number, &bytes, &answers).await,
-            Some(Asked::Command(bytes)) => command(&engine, number, &bytes, &answers).await,
+            Some(Asked::Submit(bytes)) => submit(engine, number, &bytes, &answers).await,
+            Some(Asked::Command(bytes)) => command(engine, number, &bytes, &answers).await,
             None => Err(malformed("no request")),
         };
         if let Err(status) = taken {

@@ -16,14 +16,15 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use valuta_engine::{EngineError, Handle};
 use valuta_journal::{Fault, FaultPoint, Leader, MemoryJournal};
-use valuta_link::{EngineLinkService, Link, LinkOptions, Secret};
+use valuta_link::{EngineLinkService, Lead, Link, LinkOptions, Secret};
 
 const SECRET: &str = "a secret of the scheme";
 
 /// A process that could lead.
 struct Process {
     address: String,
-    leads: watch::Sender<Option<Handle>>,
+    leads: watch::Sender<Option<Lead>>,
+    hindrance: watch::Sender<Option<String>>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -38,11 +39,20 @@ impl Process {
             let server = Server::builder().add_service(service);
             server.serve_with_incoming(incoming).await.unwrap();
         });
+        let (hindrance, _) = watch::channel(None);
         Self {
             address,
             leads,
+            hindrance,
             server,
         }
+    }
+
+    fn lead(&self, engine: &Handle) {
+        self.leads.send_replace(Some(Lead {
+            engine: engine.clone(),
+            hindrance: self.hindrance.subscribe(),
+        }));
     }
 
     fn leader(&self, epoch: u64) -> Option<Leader> {
@@ -84,7 +94,7 @@ async fn callers_are_held_until_somebody_leads() {
         "named as leader, it does not lead yet"
     );
     let running = Running::with_scheme(Held::memory()).await;
-    process.leads.send_replace(Some(running.handle.clone()));
+    process.lead(&running.handle);
     let answer = asked.await.unwrap().unwrap();
     let settled = flat(&answer);
     assert_eq!(settled.len(), 300);
@@ -114,7 +124,7 @@ async fn a_batch_in_flight_when_the_leader_dies_is_answered_once() {
         let link = link(known, SECRET, LONG);
         let journal: Held<MemoryJournal> = Held::memory();
         let running = Running::with_scheme(journal.clone()).await;
-        first.leads.send_replace(Some(running.handle.clone()));
+        first.lead(&running.handle);
         link.submit(payment(1, 100)).await.unwrap();
         journal.fail(Fault {
             at: FaultPoint::Write,
@@ -129,7 +139,7 @@ async fn a_batch_in_flight_when_the_leader_dies_is_answered_once() {
         a_while().await;
         assert!(!asked.is_finished(), "nobody knows what became of it");
         let next = Running::on(journal.into_inner().crash());
-        second.leads.send_replace(Some(next.handle.clone()));
+        second.lead(&next.handle);
         leader.send_replace(second.leader(2));
         let answer = asked.await.unwrap().unwrap();
         let settled = flat(&answer);
@@ -150,10 +160,30 @@ async fn a_batch_in_flight_when_the_leader_dies_is_answered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_the_journal_is_hindered_new_requests_are_refused_clearly() {
+    let process = Process::start().await;
+    let running = Running::with_scheme(Held::memory()).await;
+    process.lead(&running.handle);
+    let (_leader, known) = watch::channel(process.leader(1));
+    let link = link(known, SECRET, LONG);
+    link.submit(payment(1, 100)).await.unwrap();
+    process
+        .hindrance
+        .send_replace(Some("no broker answers".to_owned()));
+    match link.submit(payment(2, 100)).await {
+        Err(EngineError::Unavailable { reason, .. }) => assert!(reason.contains("no broker")),
+        other => panic!("{other:?}"),
+    }
+    process.hindrance.send_replace(None);
+    link.submit(payment(2, 100)).await.unwrap();
+    assert_eq!(statistics(&running.handle).await.unwrap().0.instructions, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_does_not_know_the_secret_is_not_served() {
     let process = Process::start().await;
     let running = Running::with_scheme(Held::memory()).await;
-    process.leads.send_replace(Some(running.handle.clone()));
+    process.lead(&running.handle);
     let (_leader, known) = watch::channel(process.leader(1));
     let stranger = link(known, "another secret, as long", Duration::from_millis(200));
     let answer = stranger.submit(payment(7, 100)).await;

@@ -52,6 +52,13 @@ impl Home {
         self.root.join("data")
     }
 
+    /// The operator's token, as the server's first start has written it: in a cluster the first engine's.
+    pub fn operator_token(&self) -> PathBuf {
+        let (one, cluster) = (self.data(), self.data().join("engine-1"));
+        let data = if cluster.exists() { cluster } else { one };
+        data.join("operator.token")
+    }
+
     /// What the server logs.
     pub fn log(&self) -> PathBuf {
         self.root.join("server.log")

@@ -5,6 +5,7 @@
 //! | 1 | setting up      | `setup`     | the scheme applies, and applying it again changes nothing          |
 //! | 2 | a day's traffic | `traffic`   | every answer is the planned one; credited banks receive everything |
 //! | 3 | power cut       | `power_cut` | sent again: the same answers, nothing twice, every balance exact   |
+//! |   | or take-over    | `take_over` | the same, and no stream breaks                                     |
 //! | 4 | the cycle       | `example`, `day` | nets as computed here; who pays late leaves behind, then all settle |
 //! | 5 | control         | `control`   | in - out = closing = mirror, per currency                          |
 //! | 6 | proof           | `proof`     | receipts verify offline, and no byte of one can change             |
@@ -12,6 +13,8 @@
 //! Every check is an assertion: the first that fails ends the demo with exit code 1.
 
 mod child;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod control;
 mod day;
 mod example;
@@ -22,20 +25,25 @@ mod power_cut;
 mod proof;
 mod random;
 mod receive;
+mod server;
 mod session;
 mod setup;
 mod stage;
 mod stream;
 mod summary;
+#[cfg(feature = "cluster")]
+mod take_over;
 mod traffic;
 mod world;
 mod wrong;
 
 use crate::client::{CliError, note};
-use child::Server;
 use clap::Args;
+#[cfg(feature = "cluster")]
+use cluster::Cluster;
 use home::Home;
 use plan::{Amounts, INSTRUCTIONS_MIN, Plan};
+use server::Server;
 use session::{Session, Tokens};
 use stage::Stage;
 use std::path::PathBuf;
@@ -56,6 +64,10 @@ pub struct DemoArgs {
     /// Keep the data, the receipts and the policy that verifies them, in this new directory
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Each service alone, over the Kafka and PostgreSQL that `scripts/stack up --dir DIR` has started
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "DIR")]
+    cluster: Option<PathBuf>,
 }
 
 /// What the demo knows by itself, to hold the server's figures against.
@@ -121,7 +133,11 @@ pub async fn run(args: DemoArgs) -> Result<(), CliError> {
 impl Demo {
     async fn play(&mut self) -> Result<(), CliError> {
         self.traffic().await?;
-        self.power_cut().await?;
+        match &self.server {
+            Server::One(_) => self.power_cut().await?,
+            #[cfg(feature = "cluster")]
+            Server::Cluster(_) => self.take_over().await?,
+        }
         self.stage.scene("The cycle: net, fund, settle");
         self.settle_day_close().await?;
         self.settle_example().await?;

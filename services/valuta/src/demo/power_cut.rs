@@ -38,14 +38,9 @@ impl Demo {
         })?;
 
         let began = Instant::now();
-        self.server = Server::start(&self.home.data(), &self.home.log()).await?;
-        self.session = Session::open(
-            &self.server.url,
-            &self.home.data(),
-            &self.world,
-            &self.tokens,
-        )
-        .await?;
+        self.server = Server::start(&self.home).await?;
+        self.session =
+            Session::open(&self.server.urls(), &self.home, &self.world, &self.tokens).await?;
         self.figures.restart = began.elapsed();
         self.stage.fact(
             "started again",
@@ -103,7 +98,7 @@ impl Demo {
     }
 
     /// Morning, afternoon and late, with the same bytes.
-    async fn send_all_again(&mut self, before: &[Vec<Option<Answer>>]) -> Result<(), CliError> {
+    pub async fn send_all_again(&mut self, before: &[Vec<Option<Answer>>]) -> Result<(), CliError> {
         let plan = self.plan.clone();
         let began = Instant::now();
         let morning = self.send_again(&plan.morning).await?;
@@ -183,7 +178,7 @@ impl Demo {
     }
 
     /// Every account outside the cycle against the demo's own books, and the number of settled instructions.
-    async fn check_books(&mut self) -> Result<(), CliError> {
+    pub async fn check_books(&mut self) -> Result<(), CliError> {
         let (out, into) = self.plan.gross_flows();
         for bank in 0..BANKS {
             for asset in 0..ASSETS {

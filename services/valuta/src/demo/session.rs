@@ -1,12 +1,12 @@
 //! Every caller of the demo, each with its own token and connection, and the writes that scenes share.
 
+use super::home::Home;
 use super::world::{self, World};
 use crate::cli::request_id::derived;
 use crate::client::{CliError, Connection, Options};
 use crate::output::Format;
 use prost_types::Timestamp;
 use std::collections::BTreeMap;
-use std::path::Path;
 use valuta_proto::v1::{self, MovementKind, Role};
 
 /// Tokens by label. They outlive the server that made them.
@@ -36,8 +36,8 @@ async fn open(url: &str, token: &str) -> Result<Connection, CliError> {
 }
 
 /// The operator's connection, with the token that the server's first start has written.
-pub async fn operator(url: &str, data: &Path) -> Result<Connection, CliError> {
-    let path = data.join("operator.token");
+pub async fn operator(url: &str, home: &Home) -> Result<Connection, CliError> {
+    let path = home.operator_token();
     let token = std::fs::read_to_string(&path).map_err(|error| CliError::file(&path, &error))?;
     open(url, token.trim()).await
 }
@@ -78,22 +78,24 @@ pub async fn create_tokens(operator: &Connection, world: &World) -> Result<Token
 impl Session {
     /// Connects everybody; each bank has a connection of its own.
     pub async fn open(
-        url: &str,
-        data: &Path,
+        urls: &[&str],
+        home: &Home,
         world: &World,
         tokens: &Tokens,
     ) -> Result<Self, CliError> {
         let token = |label: &str| tokens.get(label).map(String::as_str).unwrap_or_default();
         let mut banks = Vec::new();
-        for bic in &world.banks {
+        // Banks share the gateways, where there are several.
+        for (bic, url) in world.banks.iter().zip(urls.iter().cycle()) {
             banks.push(open(url, token(bic)).await?);
         }
+        let url = urls[0];
         let mut agents = Vec::new();
         for asset in &world.assets {
             agents.push(open(url, token(&asset.agent)).await?);
         }
         Ok(Self {
-            operator: operator(url, data).await?,
+            operator: operator(url, home).await?,
             banks,
             agents,
             treasury: open(url, token("treasury")).await?,

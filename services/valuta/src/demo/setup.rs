@@ -11,6 +11,16 @@ use valuta_proto::v1::{self, MovementKind};
 /// What every account has before anything moves, in euro cents: small change that stays.
 const FLOAT_CENTS: i64 = 100_000_000;
 
+async fn start(args: &DemoArgs, home: &Home) -> Result<Server, CliError> {
+    #[cfg(feature = "cluster")]
+    if let Some(stack) = &args.cluster {
+        let cluster = Cluster::start(home, stack).await?;
+        return Ok(Server::Cluster(Box::new(cluster)));
+    }
+    let _ = args;
+    Server::start(home).await
+}
+
 impl Demo {
     /// Plays the scene.
     pub async fn set_up(args: &DemoArgs) -> Result<Self, CliError> {
@@ -24,17 +34,20 @@ impl Demo {
             args.seed
         ));
         stage.scene("Setting up");
-        let server = Server::start(&home.data(), &home.log()).await?;
+        let server = start(args, &home).await?;
         stage.fact(
             "server",
-            &format!("{} (a rehearsal: its clock is set by hand)", server.url),
+            &format!(
+                "{} (a rehearsal: its clock is set by hand)",
+                server.urls().join(", ")
+            ),
         );
-        let operator = session::operator(&server.url, &home.data()).await?;
+        let operator = session::operator(server.urls()[0], &home).await?;
         session::set_time(&operator, world::at(clock::SETUP)).await?;
         apply_scheme(&mut stage, &operator, &world).await?;
         set_rates(&operator, world::ecb_rates()).await?;
         let tokens = session::create_tokens(&operator, &world).await?;
-        let session = Session::open(&server.url, &home.data(), &world, &tokens).await?;
+        let session = Session::open(&server.urls(), &home, &world, &tokens).await?;
         show(&stage, &world, &tokens);
         let mut demo = Self {
             stage,

@@ -19,10 +19,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tonic::service::Routes;
-use valuta_engine::{Clock, Engine, Handle, SystemClock};
+use valuta_engine::{Clock, Engine, SystemClock};
 use valuta_journal::{Journal as _, Leader};
 use valuta_kafka::{Election, KafkaJournal, KafkaLog, LeadError};
-use valuta_link::EngineLinkService;
+use valuta_link::{EngineLinkService, Lead};
 
 /// A leader whose process is gone refuses connections; one that is only slow does not.
 const GONE_CHECKS: u32 = 2;
@@ -69,7 +69,7 @@ async fn stand_and_lead(
     config: &ServiceConfig,
     following: Following,
     url: &str,
-    leads: &watch::Sender<Option<Handle>>,
+    leads: &watch::Sender<Option<Lead>>,
 ) -> anyhow::Result<()> {
     let kafka = config.kafka.journal();
     let election = tokio::task::spawn_blocking(move || Election::join(&kafka))
@@ -162,7 +162,7 @@ async fn lead(
     config: &ServiceConfig,
     following: Following,
     journal: KafkaJournal,
-    leads: &watch::Sender<Option<Handle>>,
+    leads: &watch::Sender<Option<Lead>>,
 ) -> anyhow::Result<()> {
     let Following {
         log,
@@ -172,6 +172,7 @@ async fn lead(
         snapshots,
     } = following;
     let (rehearsal, term) = (config.common.rehearsal, journal.term());
+    let hindrance = journal.health();
     let end = journal.tail().sequence;
     let mut durable = reads.durable();
     tokio::time::timeout(WARM_WITHIN, durable.wait_for(|at| *at >= end))
@@ -191,7 +192,10 @@ async fn lead(
         rehearsal,
         Some(snapshots),
     )?;
-    leads.send_replace(Some(handle.clone()));
+    leads.send_replace(Some(Lead {
+        engine: handle.clone(),
+        hindrance,
+    }));
     metrics::gauge!("valuta_leads").set(1.0);
     tracing::info!(epoch = term.epoch, sequence = end, "leading");
     println!("leading {}", term.epoch);

@@ -10,11 +10,13 @@
 //! | `projector` | journal and anchors -> PostgreSQL |
 //! | `relay` | journal -> topics |
 //! | `ledger` | batches -> log -> anchors; receipts for gateways |
+//! | `journal` | checking and copying a journal by hand |
 //! | `topics` | creating, checking and reading topics |
 
 mod config;
 mod engine;
 mod gateway;
+mod journal;
 mod ledger;
 mod node;
 mod projector;
@@ -51,6 +53,13 @@ pub enum Service {
         #[command(flatten)]
         args: ServiceArgs,
     },
+    /// The journal: check it, copy it between a file and Kafka
+    Journal {
+        #[command(subcommand)]
+        command: journal::JournalCommand,
+        #[command(flatten)]
+        args: ServiceArgs,
+    },
     /// The read model in PostgreSQL
     ReadModel {
         #[command(subcommand)]
@@ -70,6 +79,7 @@ pub async fn run(service: Service) -> ExitCode {
         | Service::Ledger(args)
         | Service::Treasury(args)
         | Service::Topics { args, .. }
+        | Service::Journal { args, .. }
         | Service::ReadModel { args, .. } => args.clone(),
     };
     let config = match ServiceConfig::load(args) {
@@ -88,6 +98,7 @@ pub async fn run(service: Service) -> ExitCode {
         Service::Relay(_) => relay::relay(config).await,
         Service::Ledger(_) => ledger::ledger(config).await,
         Service::Topics { command, .. } => topics::topics(command, config).await,
+        Service::Journal { command, .. } => journal::journal(command, config).await,
         Service::ReadModel { command, .. } => projector::read_model(command, config).await,
     };
     match ended {
