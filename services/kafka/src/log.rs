@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use valuta_journal::{
-    Contradiction, Cursor, JournalId, JournalReader, ReadError, RecordLookup, Tail,
+    Chain, Contradiction, Cursor, JournalId, JournalReader, ReadError, RecordLookup, Tail,
 };
 
 use crate::config::{CALL_TIMEOUT, KafkaConfig};
+use crate::copy::CopyReader;
 use crate::error::{KafkaError, LeadError};
 use crate::fetch::{Fetch, Fetched};
 use crate::journal::KafkaJournal;
@@ -111,6 +112,17 @@ impl KafkaLog {
     /// by its sequence.
     pub fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
         Ok(Box::new(KafkaReader::open(&self.shared, from)?))
+    }
+
+    /// Every accepted record so far, with inputs or without, for a copy.
+    pub fn copy(&self) -> Result<CopyReader, ReadError> {
+        CopyReader::open(&self.shared)
+    }
+
+    /// The last accepted sequence, and the chain over everything accepted, started epochs too.
+    pub(crate) fn end(&self) -> (u64, Chain) {
+        let state = self.shared.state();
+        (state.rule.sequence(), state.rule.chain())
     }
 
     /// Random access to what is durable.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod barrier;
+mod copy;
 mod journal;
 mod pipeline;
 mod rule;
