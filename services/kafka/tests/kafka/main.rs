@@ -3,7 +3,9 @@
 
 mod barrier;
 mod copy;
+mod election;
 mod journal;
 mod pipeline;
 mod rule;
 mod support;
+mod topics;
