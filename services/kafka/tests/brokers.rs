@@ -26,8 +26,7 @@ fn alone() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     let guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     for broker in all() {
-        stack("resume", &broker);
-        stack("start", &broker);
+        assert!(stack("start", &broker));
     }
     guard
 }
@@ -47,6 +46,12 @@ fn stack(command: &str, server: &str) -> bool {
         .args([command, server, "--dir", &dir])
         .output()
         .unwrap();
+    if !output.status.success() {
+        println!(
+            "{command} {server}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
     output.status.success()
 }
 
@@ -80,6 +85,14 @@ fn write(mut journal: KafkaJournal, stop: &AtomicBool) -> Written {
     }
 }
 
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `fault` while a writer appends; what was confirmed is in the journal once, and nothing else.
 fn under_load(fault: impl FnOnce(&KafkaConfig)) -> Written {
     let config = journal();
@@ -88,10 +101,12 @@ fn under_load(fault: impl FnOnce(&KafkaConfig)) -> Written {
     let stop = AtomicBool::new(false);
     let written = thread::scope(|scope| {
         let writer = scope.spawn(|| write(journal, &stop));
+        // However the fault ends, the writer stops.
+        let stopping = Stop(&stop);
         thread::sleep(Duration::from_millis(500));
         fault(&config);
         thread::sleep(Duration::from_millis(500));
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         writer.join().unwrap()
     });
     let fresh = open(&config);
