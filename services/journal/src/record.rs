@@ -40,6 +40,17 @@ impl fmt::Display for JournalId {
     }
 }
 
+/// Who may append, as a replicated journal says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// Its term; each newer leader's is larger.
+    pub epoch: u64,
+    /// Drawn at the leader's start.
+    pub id: [u8; 16],
+    /// Where it takes requests: `http://host:port`, or `https://`.
+    pub address: String,
+}
+
 /// What a record says about itself, apart from its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use valuta_journal::{
     AppendError, Chain, Cursor, Journal, JournalId, JournalReader, RECORD_BYTES_MAX, ReadError,
-    RecordHeader, RecordLookup, Tail, chain_after,
+    RecordHeader, RecordLookup, Source, Tail, chain_after,
 };
 
 use crate::config::CALL_TIMEOUT;
@@ -273,11 +273,25 @@ struct Draft<'a> {
     payload: &'a [u8],
 }
 
-impl Journal for KafkaJournal {
+impl Source for KafkaJournal {
     fn id(&self) -> JournalId {
         self.shared.tail.durable().journal
     }
 
+    fn watch(&self) -> Tail {
+        self.shared.tail.clone()
+    }
+
+    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
+        Ok(Box::new(KafkaReader::open(&self.shared, from)?))
+    }
+
+    fn lookup(&self) -> Arc<dyn RecordLookup> {
+        Arc::new(KafkaLookup::new(&self.shared))
+    }
+}
+
+impl Journal for KafkaJournal {
     fn tail(&self) -> Cursor {
         self.shared.state().cursor
     }
@@ -308,18 +322,6 @@ impl Journal for KafkaJournal {
     /// A report is all that there is to say.
     fn mark(&mut self) -> Result<(), AppendError> {
         self.reserve(0)
-    }
-
-    fn watch(&self) -> Tail {
-        self.shared.tail.clone()
-    }
-
-    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
-        Ok(Box::new(KafkaReader::open(&self.shared, from)?))
-    }
-
-    fn lookup(&self) -> Arc<dyn RecordLookup> {
-        Arc::new(KafkaLookup::new(&self.shared))
     }
 }
 

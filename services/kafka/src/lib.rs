@@ -47,7 +47,7 @@ pub use election::Election;
 pub use error::{KafkaError, LeadError};
 pub use journal::KafkaJournal;
 pub use link::{Delivery, Link, Outgoing};
-pub use log::{KafkaLog, Leader};
+pub use log::KafkaLog;
 pub use message::{Kind, RawRecord};
 pub use pipeline::{Received, Repeats, Sent, Start, TopicReader, TopicWriter, partition_of};
 pub use rule::{Rule, Skip, Term, Verdict};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use valuta_journal::{
-    Chain, Contradiction, Cursor, JournalId, JournalReader, ReadError, RecordLookup, Tail,
+    Chain, Contradiction, Cursor, JournalId, JournalReader, Leader, ReadError, RecordLookup,
+    Source, Tail,
 };
 
 use crate::config::{CALL_TIMEOUT, KafkaConfig};
@@ -27,17 +28,6 @@ use crate::topic::{Admin, check_topic, read_genesis};
 pub(crate) const POLL: Duration = Duration::from_millis(100);
 /// How often in a row a check must find the topic gone: brokers that start know less for a moment.
 const GONE_CHECKS: u32 = 3;
-
-/// Who leads, as the journal says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leader {
-    /// The leader's epoch.
-    pub epoch: u64,
-    /// Which process.
-    pub id: [u8; 16],
-    /// Where it answers.
-    pub address: String,
-}
 
 /// What this process reads of a journal. Dropping it stops its threads and closes the watermark.
 pub struct KafkaLog {
@@ -88,16 +78,6 @@ impl KafkaLog {
         Ok(())
     }
 
-    /// The journal's nonce, of the topic's first record.
-    pub fn id(&self) -> JournalId {
-        self.shared.tail.durable().journal
-    }
-
-    /// What this process has read and accepted; everything up to it is durable.
-    pub fn watch(&self) -> Tail {
-        self.shared.tail.clone()
-    }
-
     /// Who leads, as far as this process has read.
     pub fn leader(&self) -> watch::Receiver<Option<Leader>> {
         self.shared.leader.subscribe()
@@ -106,12 +86,6 @@ impl KafkaLog {
     /// Why the journal can no longer be used: the topic is gone, another, or changed. `None`: it can.
     pub fn failure(&self) -> Option<String> {
         self.shared.failure()
-    }
-
-    /// A follower from after `from`, or from the start. A cursor of a copy on another medium is found
-    /// by its sequence.
-    pub fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
-        Ok(Box::new(KafkaReader::open(&self.shared, from)?))
     }
 
     /// Every accepted record so far, with inputs or without, for a copy.
@@ -123,11 +97,6 @@ impl KafkaLog {
     pub(crate) fn end(&self) -> (u64, Chain) {
         let state = self.shared.state();
         (state.rule.sequence(), state.rule.chain())
-    }
-
-    /// Random access to what is durable.
-    pub fn lookup(&self) -> Arc<dyn RecordLookup> {
-        Arc::new(KafkaLookup::new(&self.shared))
     }
 
     /// Waits until everything is read that was in the topic when this was called.
@@ -166,6 +135,24 @@ impl KafkaLog {
     /// A link to the topic.
     pub fn link(&self) -> Result<Box<dyn Link>, KafkaError> {
         Ok(Box::new(ProducerLink::new(&self.shared.config)?))
+    }
+}
+
+impl Source for KafkaLog {
+    fn id(&self) -> JournalId {
+        self.shared.tail.durable().journal
+    }
+
+    fn watch(&self) -> Tail {
+        self.shared.tail.clone()
+    }
+
+    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
+        Ok(Box::new(KafkaReader::open(&self.shared, from)?))
+    }
+
+    fn lookup(&self) -> Arc<dyn RecordLookup> {
+        Arc::new(KafkaLookup::new(&self.shared))
     }
 }
 

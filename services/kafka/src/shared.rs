@@ -9,10 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use valuta_journal::{Chain, Cursor, Record, RecordHeader, Tail};
+use valuta_journal::{Chain, Cursor, Leader, Record, RecordHeader, Tail};
 
 use crate::config::KafkaConfig;
-use crate::log::Leader;
 use crate::lookup::History;
 use crate::message::RawRecord;
 use crate::rule::{Rule, Term, Verdict};

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use valuta_journal::{Cursor, Journal};
+use valuta_journal::{Cursor, Journal, Source};
 use valuta_kafka::{KafkaConfig, KafkaJournal, create_journal};
 
 use support::{SOON, append, brokers, drain, lead, open};

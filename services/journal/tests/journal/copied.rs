@@ -2,7 +2,7 @@
 
 use valuta_journal::{
     AppendError, Cursor, FileJournal, FileJournalOptions, FileReader, Journal, Record,
-    RecordHeader, chain_after,
+    RecordHeader, Source, chain_after,
 };
 
 use crate::support::{

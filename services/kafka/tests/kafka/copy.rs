@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use valuta_journal::{FileJournal, FileJournalOptions, FileReader, Journal, Record};
+use valuta_journal::{FileJournal, FileJournalOptions, FileReader, Record, Source};
 use valuta_kafka::{CopyWriter, KafkaConfig, KafkaError};
 
 use crate::support::{SOON, append, drain, lead, open, topic};

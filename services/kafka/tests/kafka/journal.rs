@@ -1,7 +1,7 @@
 //! Appending, reading in order, cursors, lookup: as every journal does.
 
 use valuta_journal::{
-    Cursor, Journal, JournalId, RECORD_BYTES_MAX, ReadError, Record, RecordLookup,
+    Cursor, Journal, JournalId, RECORD_BYTES_MAX, ReadError, Record, RecordLookup, Source,
 };
 use valuta_kafka::{KafkaError, KafkaLog, LeadError, create_journal};
 

@@ -7,7 +7,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
-use valuta_journal::{AppendError, Journal, ReadError};
+use valuta_journal::{AppendError, Journal, ReadError, Source};
 use valuta_kafka::{KafkaConfig, KafkaError, KafkaLog, check_topic, create_journal, create_topic};
 
 use crate::support::{SOON, append, brokers, journal, lead, open, settings, topic};
