@@ -202,6 +202,12 @@ pub enum AppendError {
         /// The last sequence given.
         last: u64,
     },
+    /// The caller's copy is of another history; nothing was written.
+    #[error("the record does not continue the journal, which ends with sequence {sequence}")]
+    ChainNotNext {
+        /// The last sequence.
+        sequence: u64,
+    },
     /// The caller's bug; nothing was written.
     #[error("{bytes} bytes are more than the {bytes_max} that fit")]
     TooLarge {
@@ -251,7 +257,10 @@ impl AppendError {
             | Self::Fenced { .. }
             | Self::Lost { .. }
             | Self::Poisoned => true,
-            Self::SequenceNotNext { .. } | Self::TooLarge { .. } | Self::Full(_) => false,
+            Self::SequenceNotNext { .. }
+            | Self::ChainNotNext { .. }
+            | Self::TooLarge { .. }
+            | Self::Full(_) => false,
         }
     }
 }

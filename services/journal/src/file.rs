@@ -23,7 +23,9 @@ use crate::index::RecordIndex;
 use crate::lookup::FileLookup;
 use crate::mark::Marks;
 use crate::reader::FileReader;
-use crate::record::{Chain, Cursor, JournalId, RECORD_BYTES_MAX, RecordHeader, chain_after};
+use crate::record::{
+    Chain, Cursor, JournalId, RECORD_BYTES_MAX, Record, RecordHeader, chain_after,
+};
 use crate::recover::{self, Recovery, SPARE};
 use crate::segment::{self, PAGE, Segment, SegmentHeader};
 use crate::tail::Tail;
@@ -48,7 +50,8 @@ pub struct FileJournalOptions {
     pub segment_bytes: u64,
     /// The id of a new journal, drawn at random if `None`. An existing one must have it.
     pub id: Option<JournalId>,
-    /// The epoch in each record's header; a file has one leader, so one epoch does.
+    /// The epoch in each record's header; a file has one leader, so one epoch does. A journal that has
+    /// records goes on in the epoch and under the leader of the last one.
     pub epoch: u64,
     /// The leader in each record's header.
     pub leader_id: [u8; 16],
@@ -73,7 +76,12 @@ pub struct FileJournal {
     segment: Segment,
     /// Where the next record goes, in the segment's file.
     position: u64,
+    /// After the last record.
+    end: Cursor,
+    /// After the last record with inputs.
     tail: Cursor,
+    /// Epoch and leader of the next record.
+    term: (u64, [u8; 16]),
     spare: Option<NamedFile>,
     marks: Marks,
     watch: Tail,
@@ -95,6 +103,7 @@ impl FileJournal {
         let mut opened = recover::open(dir, &options)?;
         let headers = opened.segments.iter().map(|segment| &segment.header);
         let index = RecordIndex::new(dir.to_path_buf(), headers, opened.scan.records);
+        let own = (options.epoch, options.leader_id);
         let journal = Self {
             dir: dir.to_path_buf(),
             options,
@@ -103,10 +112,12 @@ impl FileJournal {
                 .pop()
                 .expect("an opened journal has a segment"),
             position: opened.scan.position,
-            tail: opened.scan.tail,
+            end: opened.scan.end,
+            tail: opened.recovery.tail,
+            term: opened.scan.last.term.unwrap_or(own),
             spare: None,
             marks: opened.marks,
-            watch: Tail::new(opened.scan.tail),
+            watch: Tail::new(opened.recovery.tail),
             index: Arc::new(index),
             poisoned: false,
             _lock: opened.lock,
@@ -157,6 +168,60 @@ impl FileJournal {
         Ok(())
     }
 
+    /// Appends a record of another journal's copy as it stands there, with inputs or without; durable
+    /// when it returns. It must follow the last one, so that id, chain and sequences stay the same.
+    pub fn append_copied(&mut self, record: &Record) -> Result<(), AppendError> {
+        self.guarded(|journal| {
+            let header = &record.header;
+            if !header.starts_epoch() {
+                let (first, last) = (header.first_sequence, header.last_sequence);
+                journal.check(first, last, record.payload.len())?;
+            }
+            let (sequence, chain) = (journal.end.sequence, journal.end.chain);
+            if header.first_sequence != sequence + 1 || header.chain_before != chain {
+                return Err(AppendError::ChainNotNext { sequence });
+            }
+            journal.append_record(header, &record.payload)?;
+            Ok(())
+        })
+    }
+
+    /// Phases 2 to 5.
+    fn append_record(
+        &mut self,
+        header: &RecordHeader,
+        payload: &[u8],
+    ) -> Result<Cursor, AppendError> {
+        let framed = framed_bytes(payload.len()) as u64;
+        if framed > self.room() {
+            self.roll()?;
+        }
+        let offset = self.segment.header.base + self.position;
+        let place = Place {
+            id: self.end.journal,
+            offset,
+            durable_through: self.end.offset,
+        };
+        let (chain, written) = hash_while(header, payload, || {
+            self.write_durably(&place, header, payload)
+        });
+        written?;
+        self.position += framed;
+        self.end = Cursor {
+            journal: place.id,
+            offset: offset + framed,
+            sequence: header.last_sequence,
+            chain,
+        };
+        self.term = (header.epoch, header.leader_id);
+        self.index.push_record((header.first_sequence, offset));
+        if !header.starts_epoch() {
+            self.tail = self.end;
+            self.watch.publish(self.tail);
+        }
+        Ok(self.tail)
+    }
+
     /// The spare is durable in length and allocation before anything counts on it.
     fn make_spare(&mut self) -> Result<(), AppendError> {
         let path = self.dir.join(SPARE);
@@ -182,7 +247,7 @@ impl FileJournal {
         }
         let mut named = self.spare.take().expect("made above");
         let base = self.segment.header.end();
-        let header = SegmentHeader::after(&self.tail, base, self.options.segment_bytes);
+        let header = SegmentHeader::after(&self.end, base, self.options.segment_bytes);
         named
             .write_at(&mut [IoSlice::new(&header.encode())], 0)
             .map_err(AppendError::Write)?;
@@ -269,51 +334,27 @@ impl Journal for FileJournal {
     ) -> Result<Cursor, AppendError> {
         self.guarded(|journal| {
             journal.check(first_sequence, last_sequence, payload.len())?;
-            let framed = framed_bytes(payload.len()) as u64;
-            if framed > journal.room() {
-                journal.roll()?;
-            }
-            let offset = journal.segment.header.base + journal.position;
+            let (epoch, leader_id) = journal.term;
             let header = RecordHeader {
-                epoch: journal.options.epoch,
-                leader_id: journal.options.leader_id,
+                epoch,
+                leader_id,
                 first_sequence,
                 last_sequence,
-                chain_before: journal.tail.chain,
+                chain_before: journal.end.chain,
                 time_ms,
             };
-            let durable_through = journal.tail.offset;
-            let place = Place {
-                id: journal.tail.journal,
-                offset,
-                durable_through,
-            };
-            let (chain, written) = hash_while(&header, payload, || {
-                journal.write_durably(&place, &header, payload)
-            });
-            written?;
-            journal.position += framed;
-            let tail = Cursor {
-                journal: place.id,
-                offset: offset + framed,
-                sequence: last_sequence,
-                chain,
-            };
-            journal.tail = tail;
-            journal.index.push_record((first_sequence, offset));
-            journal.watch.publish(tail);
-            Ok(tail)
+            journal.append_record(&header, payload)
         })
     }
 
     fn mark(&mut self) -> Result<(), AppendError> {
         self.guarded(|journal| {
-            if journal.marks.durable == journal.tail {
+            if journal.marks.durable == journal.end {
                 return Ok(());
             }
             journal
                 .marks
-                .write(journal.tail)
+                .write(journal.end)
                 .map_err(AppendError::Write)?;
             journal.marks.sync().map_err(AppendError::Sync)
         })

@@ -125,7 +125,8 @@ fn load(dir: &Path, base: u64) -> Result<Vec<Entry>, ReadError> {
         let length = frame::length(&header[..read]).map_err(damaged)?;
         let (first, last) = frame::sequences(&header);
         let expected = sequence + 1;
-        if first != expected || last < first || last > next.base_sequence {
+        let is_range = last >= first || last.checked_add(1) == Some(first);
+        if first != expected || !is_range || last > next.base_sequence {
             return Err(damaged(Damage::SequenceGap {
                 expected,
                 first,

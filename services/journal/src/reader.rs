@@ -22,7 +22,12 @@ pub struct FileReader {
     segment: Segment,
     /// Where the segment's records end, once a later segment says so.
     segment_end: Option<u64>,
+    /// After the last consumed record, with inputs or without.
+    position: Cursor,
+    /// After the last consumed record with inputs.
     cursor: Cursor,
+    /// The end of a stopped journal, with what is behind its last inputs.
+    stopped_at: Option<Cursor>,
     window: Window,
     /// Keeps writers out while a stopped journal is read.
     _lock: Option<Lock>,
@@ -41,7 +46,7 @@ impl FileReader {
     /// that the journal contradicts (another journal, chain or sequence, beyond the end) is
     /// [`ReadError::Contradicted`]: the follower must stop and be rebuilt.
     pub fn open(dir: &Path, from: Option<Cursor>, tail: Tail) -> Result<Self, ReadError> {
-        Self::open_at(dir, from, tail, None)
+        Self::open_at(dir, from, tail, None, None)
     }
 
     /// Reads a journal that no process has open, up to its last valid record, and changes nothing.
@@ -50,13 +55,16 @@ impl FileReader {
         let (lock, recovery) = recover::open_stopped(dir)?;
         let tail = Tail::new(recovery.tail);
         tail.close();
-        Ok((Self::open_at(dir, from, tail, lock)?, recovery))
+        let stopped_at = Some(recovery.end);
+        let reader = Self::open_at(dir, from, tail, stopped_at, lock)?;
+        Ok((reader, recovery))
     }
 
     fn open_at(
         dir: &Path,
         from: Option<Cursor>,
         tail: Tail,
+        stopped_at: Option<Cursor>,
         lock: Option<Lock>,
     ) -> Result<Self, ReadError> {
         let durable = tail.durable();
@@ -73,7 +81,9 @@ impl FileReader {
             tail,
             segment,
             segment_end: None,
+            position: cursor,
             cursor,
+            stopped_at,
             window: Window::default(),
             _lock: lock,
         };
@@ -115,7 +125,7 @@ impl FileReader {
         Ok(())
     }
 
-    /// The verified frame after the cursor, which is before `durable`, and its offset.
+    /// The verified frame after the position, which is before `durable`, and its offset.
     fn peek(&mut self, durable: &Cursor) -> Result<(frame::Frame<'_>, u64), ReadError> {
         while self.is_past_segment(durable)? {
             self.segment = Segment::open(&self.dir, self.segment.header.end())?;
@@ -127,7 +137,7 @@ impl FileReader {
             };
         }
         let header = &self.segment.header;
-        let offset = self.cursor.offset.max(header.base + PAGE);
+        let offset = self.position.offset.max(header.base + PAGE);
         let limit = self.segment_end.unwrap_or(durable.offset);
         let length = {
             let bytes = self
@@ -136,12 +146,12 @@ impl FileReader {
             frame::length(bytes).map_err(|reason| self.segment.damaged(offset, reason))?
         };
         let bytes = self.window.fill(&self.segment, offset, length, limit)?;
-        let frame = frame::decode(bytes, self.cursor.journal, offset)
+        let frame = frame::decode(bytes, self.position.journal, offset)
             .map_err(|reason| self.segment.damaged(offset, reason))?;
         Ok((frame, offset))
     }
 
-    /// Whether the record after the cursor is in a later segment.
+    /// Whether the record after the position is in a later segment.
     fn is_past_segment(&mut self, durable: &Cursor) -> Result<bool, ReadError> {
         let header = self.segment.header;
         if durable.offset <= header.end() {
@@ -153,19 +163,21 @@ impl FileReader {
         }
         Ok(self
             .segment_end
-            .is_some_and(|end| end <= self.cursor.offset))
+            .is_some_and(|end| end <= self.position.offset))
     }
 }
 
-impl JournalReader for FileReader {
-    fn next(&mut self) -> Result<Option<Record>, ReadError> {
-        let durable = self.tail.durable();
-        if self.cursor.offset >= durable.offset {
+impl FileReader {
+    /// As [`JournalReader::next`], and records without inputs too, so that a copy is whole: of a
+    /// stopped journal all of them.
+    pub fn next_any(&mut self) -> Result<Option<Record>, ReadError> {
+        let end = self.stopped_at.unwrap_or_else(|| self.tail.durable());
+        if self.position.offset >= end.offset {
             return Ok(None);
         }
-        let cursor = self.cursor;
-        let (frame, offset) = self.peek(&durable)?;
-        let followed = follow(&cursor, &frame, offset);
+        let position = self.position;
+        let (frame, offset) = self.peek(&end)?;
+        let followed = follow(&position, &frame, offset);
         let record = |chain_after| Record {
             header: frame.header,
             payload: frame.payload.to_vec(),
@@ -178,8 +190,22 @@ impl JournalReader for FileReader {
         };
         self.window
             .consume(usize::try_from(next.offset - offset).expect("a frame's length"));
-        self.cursor = next;
+        self.position = next;
+        if !record.header.starts_epoch() {
+            self.cursor = next;
+        }
         Ok(Some(record))
+    }
+}
+
+impl JournalReader for FileReader {
+    fn next(&mut self) -> Result<Option<Record>, ReadError> {
+        loop {
+            match self.next_any()? {
+                Some(record) if record.header.starts_epoch() => {}
+                found => return Ok(found),
+            }
+        }
     }
 
     fn cursor(&self) -> Cursor {

@@ -25,7 +25,7 @@ use crate::error::{Damage, OpenError};
 use crate::file::FileJournalOptions;
 use crate::frame::{self, PAGE_BYTES, framed_bytes};
 use crate::mark::Marks;
-use crate::record::{Cursor, JournalId, chain_after};
+use crate::record::{Cursor, JournalId, RecordHeader, chain_after};
 use crate::segment::{self, Segment, SegmentError, SegmentHeader, damaged};
 
 /// The preallocated file that becomes the next segment.
@@ -38,8 +38,10 @@ const TEMPORARY: [&str; 3] = [SPARE, REPAIR, "marks.tmp"];
 pub struct Recovery {
     /// Whether the journal is new.
     pub created: bool,
-    /// The journal's end.
+    /// After the last record with inputs.
     pub tail: Cursor,
+    /// After the last record, with inputs or without. Not a cursor to keep.
+    pub end: Cursor,
     /// Segment files.
     pub segments: usize,
     /// Valid records in the last segment.
@@ -67,13 +69,43 @@ pub(crate) struct Opened {
 /// The valid part of the last segment.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    pub tail: Cursor,
+    /// After the last record.
+    pub end: Cursor,
+    /// What the last records say, from the segments before if need be.
+    pub last: Last,
     /// Where the next record goes, in the file.
     pub position: u64,
     /// First sequence and offset of each record.
     pub records: Vec<(u64, u64)>,
     pub torn_bytes: u64,
     bytes: Vec<u8>,
+}
+
+/// What is known of the last records.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Last {
+    /// After the last record with inputs.
+    pub tail: Option<Cursor>,
+    /// Epoch and leader of the last record.
+    pub term: Option<(u64, [u8; 16])>,
+}
+
+impl Last {
+    /// A record was met; the cursor after it.
+    fn note(&mut self, header: &RecordHeader, after: Cursor) {
+        self.term = Some((header.epoch, header.leader_id));
+        if !header.starts_epoch() {
+            self.tail = Some(after);
+        }
+    }
+
+    /// What this one does not know, an earlier one may.
+    fn or(self, earlier: Self) -> Self {
+        Self {
+            tail: self.tail.or(earlier.tail),
+            term: self.term.or(earlier.term),
+        }
+    }
 }
 
 /// Opens for writing; creates the journal if the directory has none.
@@ -92,8 +124,8 @@ pub(crate) fn open(dir: &Path, options: &FileJournalOptions) -> Result<Opened, O
     let recovery = recovery(&segments, &marks, &scan, created);
     let last = segments.last_mut().expect("inspect found a segment");
     last.named = copy_valid_part(dir, last, &scan)?;
-    if marks.durable != scan.tail || marks.slots_damaged > 0 {
-        marks.write(scan.tail)?;
+    if marks.durable != scan.end || marks.slots_damaged > 0 {
+        marks.write(scan.end)?;
         marks.sync()?;
     }
     Ok(Opened {
@@ -120,7 +152,8 @@ pub(crate) fn open_stopped(dir: &Path) -> Result<(Option<Lock>, Recovery), OpenE
 fn recovery(segments: &[Segment], marks: &Marks, scan: &Scan, created: bool) -> Recovery {
     Recovery {
         created,
-        tail: scan.tail,
+        tail: scan.tail(),
+        end: scan.end,
         segments: segments.len(),
         records_last_segment: scan.records.len(),
         file: segments
@@ -179,8 +212,42 @@ fn inspect(dir: &Path, write: bool) -> Result<(Vec<Segment>, Marks, Scan), OpenE
         };
         return Err(damaged(&marks_path, 0, reason).into());
     }
-    let scan = scan(last, &marks.durable, &marks_path)?;
+    let mut scan = scan(last, &marks.durable, &marks_path)?;
+    for pair in segments.windows(2).rev() {
+        if scan.last.tail.is_some() {
+            break;
+        }
+        // The segment was just begun, or holds nothing but started epochs.
+        let end = pair[1].header.previous_end;
+        scan.last = scan.last.or(last_of(&pair[0], end)?);
+    }
     Ok((segments, marks, scan))
+}
+
+/// Walks the records of a full segment, whose end the next one's header tells.
+fn last_of(segment: &Segment, end: u64) -> Result<Last, SegmentError> {
+    let length = usize::try_from(end - segment.header.base).expect("bounded by SEGMENT_BYTES_MAX");
+    let mut bytes = vec![0; length];
+    segment.named.read_at(&mut bytes, 0)?;
+    let (mut cursor, mut position, mut last) =
+        (segment.header.cursor(), PAGE_BYTES, Last::default());
+    while position < length {
+        let offset = segment.header.base + position as u64;
+        let frame = frame::decode(&bytes[position..], cursor.journal, offset);
+        let frame = frame.map_err(|reason| segment.damaged(offset, reason))?;
+        cursor = follow(&cursor, &frame, offset).map_err(|r| segment.damaged(offset, r))?;
+        last.note(&frame.header, cursor);
+        position += framed_bytes(frame.payload.len());
+    }
+    Ok(last)
+}
+
+impl Scan {
+    /// After the last record with inputs.
+    pub fn tail(&self) -> Cursor {
+        let start = Cursor::start(self.end.journal);
+        self.last.tail.unwrap_or(start)
+    }
 }
 
 /// Walks the last segment's records up to the first invalid one and judges that one.
@@ -202,6 +269,7 @@ fn scan(segment: &Segment, mark: &Cursor, marks_path: &Path) -> Result<Scan, Seg
     let mut cursor = segment.header.cursor();
     let mut position = PAGE_BYTES;
     let mut records = Vec::new();
+    let mut last = Last::default();
     let mut mark_met = mark.offset < cursor.offset;
     let stopped = loop {
         if cursor.offset == mark.offset {
@@ -220,6 +288,7 @@ fn scan(segment: &Segment, mark: &Cursor, marks_path: &Path) -> Result<Scan, Seg
         };
         let next = follow(&cursor, &frame, offset).map_err(|r| segment.damaged(offset, r))?;
         records.push((frame.header.first_sequence, offset));
+        last.note(&frame.header, next);
         cursor = next;
         position += framed_bytes(frame.payload.len());
     };
@@ -235,7 +304,8 @@ fn scan(segment: &Segment, mark: &Cursor, marks_path: &Path) -> Result<Scan, Seg
         .rposition(|&byte| byte != 0)
         .map_or(0, |last| last as u64 + 1);
     Ok(Scan {
-        tail: cursor,
+        end: cursor,
+        last,
         position: position as u64,
         records,
         torn_bytes,
@@ -255,7 +325,7 @@ pub(crate) fn follow(
         header.first_sequence,
         header.last_sequence,
     );
-    if first != expected || last < first {
+    if first != expected || last < first && !header.starts_epoch() {
         return Err(Damage::SequenceGap {
             expected,
             first,

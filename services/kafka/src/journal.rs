@@ -127,6 +127,20 @@ impl KafkaJournal {
         })
     }
 
+    /// Nothing is written after a failure, or under an epoch that is over.
+    fn check_alive(&mut self) -> Result<(), AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        if let Some(reason) = self.shared.stopped() {
+            return Err(self.stop(Stop::Lost(reason)));
+        }
+        if !self.leads() {
+            return Err(self.stop(Stop::Fenced));
+        }
+        Ok(())
+    }
+
     fn check(&self, first: u64, last: u64, bytes: usize) -> Result<(), AppendError> {
         let expected = self.tail().sequence + 1;
         if first != expected || last < first {
@@ -284,10 +298,7 @@ impl Journal for KafkaJournal {
 
     /// The brokers' disks are theirs to watch: a full one is a message that gets no report.
     fn reserve(&mut self, _bytes: usize) -> Result<(), AppendError> {
-        if self.poisoned {
-            return Err(AppendError::Poisoned);
-        }
-        Ok(())
+        self.check_alive()
     }
 
     fn append(
@@ -297,12 +308,7 @@ impl Journal for KafkaJournal {
         time_ms: i64,
         payload: &[u8],
     ) -> Result<Cursor, AppendError> {
-        if self.poisoned {
-            return Err(AppendError::Poisoned);
-        }
-        if !self.leads() {
-            return Err(self.stop(Stop::Fenced));
-        }
+        self.check_alive()?;
         self.check(first_sequence, last_sequence, payload.len())?;
         let draft = Draft {
             first: first_sequence,

@@ -26,6 +26,7 @@
 
 mod client;
 mod config;
+mod copy;
 mod election;
 mod error;
 mod fetch;
@@ -41,6 +42,7 @@ mod shared;
 mod topic;
 
 pub use config::{KafkaConfig, MESSAGE_BYTES_MAX};
+pub use copy::{CopyReader, CopyWriter};
 pub use election::Election;
 pub use error::{KafkaError, LeadError};
 pub use journal::KafkaJournal;

@@ -1,16 +1,17 @@
 //! One message on its way to the broker, and what is known of it afterwards.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{DeliveryResult, Header, Message};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 
 use crate::client::{self, not_made};
-use crate::config::KafkaConfig;
+use crate::config::{CALL_TIMEOUT, KafkaConfig};
 use crate::error::KafkaError;
 use crate::message::{ADDRESS, RawRecord};
 
@@ -41,7 +42,7 @@ pub trait Link: Send {
     fn deliver(&mut self, message: &Outgoing<'_>) -> Delivery;
 }
 
-type Report = (usize, Result<u64, ClientError>);
+pub(crate) type Report = (usize, Result<u64, ClientError>);
 
 /// The real one. After a message whose fate is unknown the producer is thrown away with all that it
 /// may still hold: a new one has a new identity, and no memory.
@@ -52,7 +53,7 @@ pub(crate) struct ProducerLink {
 }
 
 /// Runs on the producer's own thread.
-struct Reports(Sender<Report>);
+pub(crate) struct Reports(Sender<Report>);
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -84,22 +85,14 @@ impl ProducerLink {
             producer: None,
             sent: 0,
         };
-        link.producer = Some(link.connect()?);
+        link.producer = Some(connect(config)?);
         Ok(link)
-    }
-
-    fn connect(&self) -> Result<(ThreadedProducer<Reports>, Receiver<Report>), KafkaError> {
-        use rdkafka::config::FromClientConfigAndContext;
-        let (sender, receiver) = channel();
-        let settings = self.config.producer()?;
-        let producer = ThreadedProducer::from_config_and_context(&settings, Reports(sender));
-        Ok((producer.map_err(not_made)?, receiver))
     }
 
     fn send(&mut self, message: &Outgoing<'_>) -> Result<u64, String> {
         let taken = match self.producer.take() {
             Some(producer) => producer,
-            None => self.connect().map_err(|error| error.to_string())?,
+            None => connect(&self.config).map_err(|error| error.to_string())?,
         };
         self.sent += 1;
         let headers = message.raw.headers().insert(Header {
@@ -135,6 +128,12 @@ impl ProducerLink {
     }
 }
 
+fn connect(
+    config: &KafkaConfig,
+) -> Result<(ThreadedProducer<Reports>, Receiver<Report>), KafkaError> {
+    produce_with(&config.producer()?)
+}
+
 impl Link for ProducerLink {
     fn deliver(&mut self, message: &Outgoing<'_>) -> Delivery {
         match self.send(message) {
@@ -142,4 +141,87 @@ impl Link for ProducerLink {
             Err(reason) => Delivery::Unknown(reason),
         }
     }
+}
+
+/// Many messages of the journal's topic on their way, in order, none left out between two others.
+pub(crate) struct Stream {
+    config: KafkaConfig,
+    producer: ThreadedProducer<Reports>,
+    reports: Receiver<Report>,
+    sent: usize,
+    done: usize,
+    bytes: VecDeque<usize>,
+}
+
+/// What may be on its way at once.
+const STREAM_BYTES_MAX: usize = 64 << 20;
+const STREAM_MESSAGES_MAX: usize = 10_000;
+
+impl Stream {
+    pub fn new(config: &KafkaConfig) -> Result<Self, KafkaError> {
+        let (producer, reports) = produce_with(&config.pipeline_producer()?)?;
+        Ok(Self {
+            config: config.clone(),
+            producer,
+            reports,
+            sent: 0,
+            done: 0,
+            bytes: VecDeque::new(),
+        })
+    }
+
+    pub fn send(&mut self, raw: &RawRecord<'_>) -> Result<(), KafkaError> {
+        while self.bytes.len() >= STREAM_MESSAGES_MAX
+            || self.bytes.iter().sum::<usize>() > STREAM_BYTES_MAX
+        {
+            self.take_report(CALL_TIMEOUT)?;
+        }
+        self.sent += 1;
+        self.bytes.push_back(raw.payload.len());
+        let record: BaseRecord<'_, (), [u8], usize> =
+            BaseRecord::with_opaque_to(&self.config.topic, self.sent)
+                .partition(0)
+                .headers(raw.headers())
+                .payload(raw.payload);
+        let sent = self.producer.send(record);
+        sent.map_err(|(error, _)| self.refused(&error))
+    }
+
+    pub fn flush(&mut self, silence: Duration) -> Result<(), KafkaError> {
+        while self.done < self.sent {
+            self.take_report(silence)?;
+        }
+        Ok(())
+    }
+
+    /// Reports come in the order of one partition.
+    fn take_report(&mut self, silence: Duration) -> Result<(), KafkaError> {
+        match self.reports.recv_timeout(silence) {
+            Ok((number, Ok(_))) => {
+                self.done = self.done.max(number);
+                self.bytes.pop_front();
+                Ok(())
+            }
+            Ok((_, Err(error))) => Err(self.refused(&error)),
+            Err(_) => Err(KafkaError::Unavailable("no delivery report".into())),
+        }
+    }
+
+    fn refused(&self, error: &ClientError) -> KafkaError {
+        KafkaError::Refused {
+            action: "write to",
+            topic: self.config.topic.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// A producer whose reports come over a channel.
+pub(crate) fn produce_with(
+    settings: &ClientConfig,
+) -> Result<(ThreadedProducer<Reports>, Receiver<Report>), KafkaError> {
+    use rdkafka::config::FromClientConfigAndContext;
+    let (sender, receiver) = channel();
+    let producer = ThreadedProducer::from_config_and_context(settings, Reports(sender));
+    Ok((producer.map_err(not_made)?, receiver))
 }

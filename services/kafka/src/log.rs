@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use valuta_journal::{
-    Contradiction, Cursor, JournalId, JournalReader, Leader, ReadError, RecordLookup, Source, Tail,
+    Chain, Contradiction, Cursor, JournalId, JournalReader, Leader, ReadError, RecordLookup,
+    Source, Tail,
 };
 
 use crate::config::{CALL_TIMEOUT, KafkaConfig};
+use crate::copy::CopyReader;
 use crate::error::{KafkaError, LeadError};
 use crate::fetch::{Fetch, Fetched};
 use crate::journal::KafkaJournal;
@@ -84,6 +86,17 @@ impl KafkaLog {
     /// Why the journal can no longer be used: the topic is gone, another, or changed. `None`: it can.
     pub fn failure(&self) -> Option<String> {
         self.shared.failure()
+    }
+
+    /// Every accepted record so far, with inputs or without, for a copy.
+    pub fn copy(&self) -> Result<CopyReader, ReadError> {
+        CopyReader::open(&self.shared)
+    }
+
+    /// The last accepted sequence, and the chain over everything accepted, started epochs too.
+    pub(crate) fn end(&self) -> (u64, Chain) {
+        let state = self.shared.state();
+        (state.rule.sequence(), state.rule.chain())
     }
 
     /// Waits until everything is read that was in the topic when this was called.

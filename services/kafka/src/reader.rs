@@ -25,6 +25,7 @@ pub(crate) struct KafkaReader {
 /// Reading what is no longer remembered.
 pub(crate) struct Behind {
     fetch: Fetch,
+    next_offset: u64,
     rule: Rule,
 }
 
@@ -85,6 +86,7 @@ impl Behind {
         let fetch = Fetch::open(&shared.config, 0, place.offset);
         Ok(Self {
             fetch: fetch.map_err(|error| lost(error.to_string()))?,
+            next_offset: place.offset,
             rule: place.rule,
         })
     }
@@ -97,16 +99,22 @@ impl Behind {
     /// The same, with the place before it.
     pub fn next_placed(&mut self, shared: &Shared) -> Result<(Place, Record), ReadError> {
         loop {
-            let (place, record) = self.next_any(shared)?;
+            let found = self.next_until(shared, u64::MAX)?;
+            let (place, record) = found.expect("goes on until there is one");
             if !record.header.starts_epoch() {
                 return Ok((place, record));
             }
         }
     }
 
-    /// The next accepted record, with or without inputs, and the place before it.
-    pub fn next_any(&mut self, shared: &Shared) -> Result<(Place, Record), ReadError> {
-        loop {
+    /// The next accepted record, with or without inputs, and the place before it; `None`: there is none
+    /// before the message at `until`.
+    pub fn next_until(
+        &mut self,
+        shared: &Shared,
+        until: u64,
+    ) -> Result<Option<(Place, Record)>, ReadError> {
+        while self.next_offset < until {
             if let Some(reason) = shared.stopped() {
                 return Err(lost(reason));
             }
@@ -115,10 +123,11 @@ impl Behind {
             else {
                 continue;
             };
+            let offset = Fetch::offset(&message);
+            self.next_offset = offset + 1;
             let Some(raw) = RawRecord::of(&message) else {
                 continue;
             };
-            let offset = Fetch::offset(&message);
             let rule = self.rule.clone();
             let (header, chain) = match self.rule.accept(&raw) {
                 Verdict::Record(chain) => (raw.header, chain),
@@ -126,8 +135,9 @@ impl Behind {
                 Verdict::Genesis | Verdict::Skipped(_) => continue,
             };
             let record = record_at(offset, header, raw.payload, chain);
-            return Ok((Place { rule, offset }, record));
+            return Ok(Some((Place { rule, offset }, record)));
         }
+        Ok(None)
     }
 }
 

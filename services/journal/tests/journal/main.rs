@@ -1,6 +1,7 @@
 //! The journal from outside: what it promises, and what faults get.
 #![allow(clippy::unwrap_used)]
 
+mod copied;
 mod damage;
 mod double;
 mod faults;

@@ -7,20 +7,17 @@
 //! | confirmed                      | finds it, or a later one: does not send it again                  |
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ThreadedProducer};
 
 use super::{Label, partition_of};
-use crate::client::{forward_log, not_made};
 use crate::config::{CALL_TIMEOUT, KafkaConfig};
 use crate::error::KafkaError;
 use crate::fetch::{Fetch, Fetched};
+use crate::link::{Report, Reports, produce_with};
 use crate::log::POLL;
 use crate::topic::{Admin, check_topic};
 
@@ -52,48 +49,15 @@ pub enum Sent {
     Already,
 }
 
-type Report = (usize, Result<(), ClientError>);
-
-/// Runs on the producer's own thread.
-struct Reports(Sender<Report>);
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        forward_log(level, facility, line);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        tracing::debug!(%error, "librdkafka: {reason}");
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        let report = result
-            .as_ref()
-            .map(|_| ())
-            .map_err(|(error, _)| error.clone());
-        // Nobody waits any more: the writer is gone.
-        let _ = self.0.send((number, report));
-    }
-}
-
 impl TopicWriter {
     /// Checks the topic and finds what the scheme's writers before left in it.
     pub fn open(config: &KafkaConfig, scheme: &str) -> Result<Self, KafkaError> {
-        use rdkafka::config::FromClientConfigAndContext;
         check_topic(config)?;
-        let (sender, reports) = channel();
-        let producer = ThreadedProducer::from_config_and_context(
-            &config.pipeline_producer()?,
-            Reports(sender),
-        );
+        let (producer, reports) = produce_with(&config.pipeline_producer()?)?;
         let mut writer = Self {
             config: config.clone(),
             scheme: scheme.to_string(),
-            producer: producer.map_err(not_made)?,
+            producer,
             reports,
             newest: Vec::new(),
             outstanding: BTreeSet::new(),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use valuta_journal::{Journal, RECORD_BYTES_MAX};
+use valuta_journal::{Journal, RECORD_BYTES_MAX, Source};
 use valuta_kafka::{Delivery, Kind, Link, Outgoing, RawRecord, Term};
 
 use crate::support::{Random, SOON, append, drain, journal, open};

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod barrier;
+mod copy;
+mod election;
 mod journal;
 mod pipeline;
 mod rule;
 mod support;
+mod topics;

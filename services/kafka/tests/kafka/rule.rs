@@ -1,6 +1,6 @@
 //! The reader's rule over a real topic: hostile messages by a raw producer are skipped by all alike.
 
-use valuta_journal::{Cursor, Journal, RecordHeader};
+use valuta_journal::{Cursor, Journal, RecordHeader, Source};
 use valuta_kafka::{Delivery, Kind, LeadError, Link, Outgoing, RawRecord, Term};
 
 use crate::support::{SOON, append, drain, journal, lead, open};

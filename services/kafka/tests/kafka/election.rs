@@ -1,0 +1,46 @@
+//! One candidate should lead at a time; another when it leaves.
+
+use std::time::{Duration, Instant};
+
+use valuta_kafka::Election;
+
+use crate::support::{SOON, journal};
+
+fn chosen(candidates: &[Election]) -> Vec<usize> {
+    let mine = candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| *c.mine().borrow());
+    mine.map(|(at, _)| at).collect()
+}
+
+fn await_one(candidates: &[Election]) -> usize {
+    let deadline = Instant::now() + SOON;
+    loop {
+        if let [one] = chosen(candidates)[..] {
+            return one;
+        }
+        assert!(Instant::now() < deadline, "{:?}", chosen(candidates));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn one_candidate_is_chosen_and_keeps_it_until_it_leaves() {
+    let config = journal();
+    let mut candidates = vec![Election::join(&config).unwrap()];
+    assert_eq!(await_one(&candidates), 0);
+    candidates.extend((0..2).map(|_| Election::join(&config).unwrap()));
+    // The others join, and take nothing.
+    for _ in 0..60 {
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(chosen(&candidates), [0]);
+    }
+    while candidates.len() > 1 {
+        let leaving = await_one(&candidates);
+        let begun = Instant::now();
+        drop(candidates.remove(leaving));
+        await_one(&candidates);
+        println!("another was chosen after {:?}", begun.elapsed());
+    }
+}
