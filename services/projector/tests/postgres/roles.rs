@@ -81,3 +81,27 @@ fn a_reader_only_selects() {
         assert!(["42501", "25P01"].contains(&code), "{refused}: {error:?}");
     }
 }
+
+/// Whoever may make a schema may prepare it; roles are an administrator's where it may not make them.
+#[test]
+fn a_plain_owner_prepares_and_projects() {
+    let database = Postgres::new();
+    let owner = "valuta_test_owner";
+    database
+        .client()
+        .batch_execute(&format!(
+            "DO $$ BEGIN CREATE ROLE {owner} NOLOGIN;
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+             DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {owner}', current_database());
+             END $$"
+        ))
+        .unwrap();
+    let address = as_role(&database, owner);
+    let mut script = Script::new();
+    script.accepted(0, &[leg(0, 1, 0, 100)], Entry::Settled);
+    script.record();
+    project(&script.journal, PostgresStore::open(&address).unwrap()).unwrap();
+    let owners = "SELECT DISTINCT relowner::REGROLE::TEXT FROM pg_class
+         WHERE relnamespace = 'valuta'::REGNAMESPACE";
+    assert_eq!(database.rows(owners), [format!("({owner})")]);
+}
