@@ -559,6 +559,26 @@ pub enum Event {
         residual_denominator: i128Cbor,
     },
 
+    // --- old identities -----------------------------------------------------------------------
+    /// What is final of the inputs before a sequence is to leave memory for the files.
+    #[n(70)]
+    IdentitiesAged {
+        /// From 1.
+        #[n(0)]
+        number: u64,
+        /// Of the last of those inputs' day.
+        #[n(1)]
+        day: Date,
+        #[n(2)]
+        before: Sequence,
+    },
+    /// A file holds it: it left.
+    #[n(71)]
+    IdentitiesLeft {
+        #[n(0)]
+        number: u64,
+    },
+
     // --- callers ------------------------------------------------------------------------------
     /// The input's command is remembered under its request id.
     #[n(50)]

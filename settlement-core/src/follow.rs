@@ -294,6 +294,8 @@ impl Follower {
             | Event::QuoteRequested { .. }
             | Event::QuoteLimitSet(_)
             | Event::QuoteLocked { .. }
+            | Event::IdentitiesAged { .. }
+            | Event::IdentitiesLeft { .. }
             | Event::Requested { .. }
             | Event::Acknowledged { .. } => {}
         }

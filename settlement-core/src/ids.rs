@@ -83,6 +83,11 @@ impl Bic {
     pub const fn packed(self) -> u64 {
         self.0
     }
+
+    /// Of what [`Bic::packed`] gave.
+    pub(crate) const fn from_packed(packed: u64) -> Self {
+        Self(packed)
+    }
 }
 
 impl fmt::Display for Bic {

@@ -8,6 +8,7 @@
 //! | [`command`] | every other write: scheme, movements, cycles, quotes, tokens |
 //! | [`risk`] | how cycles are funded, how far shorts may go |
 //! | [`rejection`] | why something was refused: one ordered enum, ISO 20022 codes |
+//! | [`remembered`] | what files keep of instructions and commands that are old |
 //! | [`event`] | what happened: all that `apply` needs; the journal's payload |
 //! | [`record`] | inputs and events of one engine step as bytes |
 //! | [`state`] | accounts, queues, cycles, identities; `decide`, `apply`, consequences |
@@ -28,11 +29,13 @@ pub mod conditions;
 pub mod directory;
 pub mod event;
 pub mod follow;
+mod forwarded;
 pub mod ids;
 pub mod instruction;
 pub mod netting;
 pub mod record;
 pub mod rejection;
+pub mod remembered;
 pub mod risk;
 pub mod rows;
 pub mod run;

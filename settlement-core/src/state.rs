@@ -33,6 +33,7 @@ mod digest;
 mod frozen;
 mod gross;
 mod identities;
+mod leaving;
 mod lifecycle;
 mod limits;
 mod pending;
@@ -48,6 +49,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod unmatched;
+mod window;
 
 use crate::chunks::Chunks;
 use crate::command::{
@@ -68,6 +70,7 @@ use calendar::{EntryCutOffs, OpenToday};
 use cycles::{Cycle, Cycles};
 use fx::{AssetCode, Calendars};
 use identities::Identities;
+use leaving::Leaving;
 use limits::{Limits, Usage};
 use minicbor::{Decode, Encode};
 use pending::{Documents, Expiries, Groups, Pending};
@@ -80,6 +83,7 @@ use std::sync::Arc;
 use unmatched::Unmatched;
 
 pub use frozen::{Change, FrozenView, RunScope, WhatIfError};
+pub use leaving::{HOT_DAYS, Place};
 pub use lifecycle::RunRequest;
 pub use snapshot::{SNAPSHOT_VERSION, SnapshotError};
 
@@ -150,6 +154,7 @@ pub struct State {
     token_labels: Sorted<[u8; 32], ShortText>,
     tokens_version: u64,
     requests: Requests,
+    leaving: Leaving,
     acknowledged: Sorted<ParticipantId, Position>,
     gross_batch: GrossBatch,
     /// The last number that a batch took, be it still open.
@@ -191,6 +196,7 @@ impl State {
             token_labels: Sorted::default(),
             tokens_version: 0,
             requests: Requests::default(),
+            leaving: Leaving::default(),
             acknowledged: Sorted::default(),
             gross_batch: GrossBatch::default(),
             batches: 0,
@@ -232,6 +238,16 @@ impl State {
             let (event, answer) = Self::duplicate(item, sequence);
             self.enact(sequence, now, event, events);
             return answer;
+        }
+        if let Some(left) = self.recalled(&item.identity) {
+            return match left.answer_to(item) {
+                Some(answer) => answer,
+                None => {
+                    let (event, answer) = Self::duplicate(item, sequence);
+                    self.enact(sequence, now, event, events);
+                    answer
+                }
+            };
         }
         self.prepare_today(now.date());
         self.prepare_cut_offs(batch, item, now);
@@ -305,6 +321,9 @@ impl State {
         if let Some(batch) = self.closed_gross_batch(certificate_hash, seed) {
             self.enact(sequence, now, Event::GrossBatchClosed(batch), events);
         }
+        if let Some(event) = self.decide_leaving(now) {
+            self.enact(sequence, now, event, events);
+        }
     }
 
     /// Takes a run's result in. No events if it is stale.
@@ -346,7 +365,7 @@ impl State {
         self.tokens_version
     }
 
-    /// How many instructions are remembered.
+    /// How many instructions there ever were.
     pub fn instruction_count(&self) -> u64 {
         self.identities.len() as u64
     }
@@ -481,6 +500,7 @@ impl Freeze for State {
             token_labels,
             tokens_version: _,
             requests,
+            leaving: _,
             acknowledged,
             gross_batch,
             batches: _,

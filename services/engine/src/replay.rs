@@ -1,5 +1,6 @@
 //! Journal to state, at start, from a snapshot if there is one: one thread reads, verifies and decodes, the other applies.
 
+use crate::identities::{FileError, OldIdentities};
 use crate::snapshot::{Opened, Place, Snapshots};
 use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
@@ -7,7 +8,7 @@ use settlement_core::record::{self, PayloadError};
 use settlement_core::state::State;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use valuta_journal::{Journal, JournalReader, ReadError, Record};
+use valuta_journal::{JournalReader, ReadError, Record, Source};
 
 /// Decoded records between the two threads; each is at most a few MiB.
 const RECORDS_AHEAD: usize = 8;
@@ -26,6 +27,9 @@ pub enum ReplayError {
         /// What is wrong.
         error: PayloadError,
     },
+    /// What is old cannot be written to its file.
+    #[error("a file of old identities cannot be written: {0}")]
+    Identities(String),
     /// A record says it holds other inputs than it does.
     #[error("record at offset {offset}: holds {found} inputs, its header says {expected}")]
     Count {
@@ -51,7 +55,7 @@ pub struct Replayed {
     pub events: u64,
 }
 
-struct Decoded {
+pub(crate) struct Decoded {
     time: Timestamp,
     first_sequence: u64,
     /// How many events each input has.
@@ -67,17 +71,32 @@ pub struct Recovered {
     pub replayed: Replayed,
     /// The last sequence of the snapshot that was loaded.
     pub snapshot: Option<u64>,
+    /// Goes on where the replay ended: for a [`Replica`](crate::Replica).
+    pub reader: Box<dyn JournalReader>,
 }
 
 /// The state at the journal's end: the newest snapshot that is whole and that the journal holds, and
-/// the records after it. One that is neither is passed over, and the log says why.
+/// the records after it. One that is neither is passed over, and the log says why; so is one whose files
+/// of old identities, which lie beside it, are not there. They are made anew by the replay.
 pub fn recover(
-    journal: &dyn Journal,
+    journal: &dyn Source,
     snapshots: &Snapshots,
     rehearsal: bool,
 ) -> Result<Recovered, ReplayError> {
+    let mut old = Old {
+        files: OldIdentities::open(snapshots.dir(), journal),
+        journal,
+    };
     for (_, path) in snapshots.newest_first() {
-        match load(journal, &path, rehearsal) {
+        let loaded = load(journal, &path, rehearsal);
+        let loaded = loaded.and_then(|loaded| match old.files.missing(&loaded.0) {
+            Some(place) => Err(format!(
+                "its identities of period {} are gone",
+                place.period
+            )),
+            None => Ok(loaded),
+        });
+        match loaded {
             Ok((mut state, place)) => {
                 let start = Replayed {
                     sequence: place.cursor.sequence,
@@ -85,10 +104,13 @@ pub fn recover(
                     ..Replayed::default()
                 };
                 let mut reader = journal.reader(Some(place.cursor))?;
+                let replayed = replay_after(start, &mut *reader, &mut state, Some(&mut old))?;
+                old.files.tidy(&state);
                 return Ok(Recovered {
-                    replayed: replay_after(start, &mut *reader, &mut state)?,
+                    replayed,
                     state,
                     snapshot: Some(place.cursor.sequence),
+                    reader,
                 });
             }
             Err(reason) => {
@@ -97,15 +119,24 @@ pub fn recover(
         }
     }
     let mut state = State::new(rehearsal);
+    let mut reader = journal.reader(None)?;
+    let replayed = replay_after(
+        Replayed::default(),
+        &mut *reader,
+        &mut state,
+        Some(&mut old),
+    )?;
+    old.files.tidy(&state);
     Ok(Recovered {
-        replayed: replay(&mut *journal.reader(None)?, &mut state)?,
+        replayed,
         state,
         snapshot: None,
+        reader,
     })
 }
 
 /// A snapshot's state and its place in this journal, or why it is not used.
-fn load(journal: &dyn Journal, path: &Path, rehearsal: bool) -> Result<(State, Place), String> {
+fn load(journal: &dyn Source, path: &Path, rehearsal: bool) -> Result<(State, Place), String> {
     let opened = Opened::open(path).map_err(|error| error.to_string())?;
     let Place { cursor, time } = opened.place;
     if cursor.journal != journal.id() {
@@ -124,9 +155,31 @@ fn load(journal: &dyn Journal, path: &Path, rehearsal: bool) -> Result<(State, P
     Ok((state, Place { cursor: here, time }))
 }
 
-/// Applies every record that `reader` has to `state`.
+/// The files of old identities during a replay.
+pub(crate) struct Old<'a> {
+    files: OldIdentities,
+    journal: &'a dyn Source,
+}
+
+impl Old<'_> {
+    /// What is to leave is written, unless a file has it already.
+    fn keep(&mut self, state: &State, last_sequence: u64) -> Result<(), ReplayError> {
+        let due = state.aged().is_some_and(|place| !self.files.hold(place));
+        if !due {
+            return Ok(());
+        }
+        let cursor = self.journal.lookup().cursor_after(last_sequence)?;
+        let cursor = cursor.expect("a record that was read ends there");
+        let unwritten = |error: FileError| ReplayError::Identities(error.to_string());
+        let file = self.files.write(state, &cursor).map_err(unwritten)?;
+        self.files.put(file, state);
+        Ok(())
+    }
+}
+
+/// Applies every record that `reader` has to `state`; writes no files of old identities.
 pub fn replay(reader: &mut dyn JournalReader, state: &mut State) -> Result<Replayed, ReplayError> {
-    replay_after(Replayed::default(), reader, state)
+    replay_after(Replayed::default(), reader, state, None)
 }
 
 /// Goes on from what was read before.
@@ -134,27 +187,36 @@ fn replay_after(
     mut replayed: Replayed,
     reader: &mut dyn JournalReader,
     state: &mut State,
+    mut old: Option<&mut Old<'_>>,
 ) -> Result<Replayed, ReplayError> {
     let (sender, decoded) = sync_channel(RECORDS_AHEAD);
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(reader, &sender));
         for record in decoded {
-            apply(state, &record, &mut replayed);
+            apply(state, &record, &mut replayed, old.as_deref_mut())?;
         }
         reading.join().expect("the reading thread does not panic")?;
         Ok(replayed)
     })
 }
 
-fn apply(state: &mut State, record: &Decoded, replayed: &mut Replayed) {
+pub(crate) fn apply(
+    state: &mut State,
+    record: &Decoded,
+    replayed: &mut Replayed,
+    mut old: Option<&mut Old<'_>>,
+) -> Result<(), ReplayError> {
+    let last_sequence = record.first_sequence + record.counts.len() as u64 - 1;
     state.warm_events(&record.events);
     let mut events = record.events.iter();
     for (at, &count) in (0u64..).zip(&record.counts) {
         let sequence = Sequence(record.first_sequence + at);
         for event in events.by_ref().take(count as usize) {
             state.apply(sequence, record.time, event);
-            if let Event::TimeSet(time) = event {
-                replayed.time = replayed.time.max(*time);
+            match (event, old.as_deref_mut()) {
+                (Event::TimeSet(time), _) => replayed.time = replayed.time.max(*time),
+                (Event::IdentitiesAged { .. }, Some(old)) => old.keep(state, last_sequence)?,
+                _ => {}
             }
         }
         replayed.sequence = sequence.0;
@@ -162,6 +224,7 @@ fn apply(state: &mut State, record: &Decoded, replayed: &mut Replayed) {
     replayed.time = replayed.time.max(record.time);
     replayed.records += 1;
     replayed.events += record.events.len() as u64;
+    Ok(())
 }
 
 fn read(reader: &mut dyn JournalReader, sender: &SyncSender<Decoded>) -> Result<(), ReplayError> {
@@ -174,7 +237,7 @@ fn read(reader: &mut dyn JournalReader, sender: &SyncSender<Decoded>) -> Result<
     Ok(())
 }
 
-fn decode(record: &Record) -> Result<Decoded, ReplayError> {
+pub(crate) fn decode(record: &Record) -> Result<Decoded, ReplayError> {
     let offset = record.offset;
     let payload = |error| ReplayError::Payload { offset, error };
     let mut entries = record::entries(&record.payload).map_err(payload)?;

@@ -95,6 +95,13 @@ impl Snapshots {
         found
     }
 
+    /// The place that the newest whole snapshot is of: where a start that uses it begins to read.
+    pub fn newest_cursor(&self) -> Option<Cursor> {
+        let files = self.newest_first();
+        let mut opened = files.iter().filter_map(|(_, path)| Opened::open(path).ok());
+        opened.next().map(|opened| opened.place.cursor)
+    }
+
     /// Reads all of a file as a start would; answers the last sequence that it holds, or what is wrong.
     ///
     /// # Errors
@@ -112,7 +119,9 @@ impl Snapshots {
     /// Of the disk; what was there before still is, but for the oldest if step 6 failed.
     pub(crate) fn keep(&self, state: &State, place: &Place) -> io::Result<u64> {
         fs::DirBuilder::new().recursive(true).create(&self.dir)?;
-        self.check_space()?;
+        let last = self.newest_first().into_iter().next();
+        let last = last.map_or(Ok(0), |(_, path)| fs::metadata(path).map(|file| file.len()))?;
+        check_space(&self.dir, last)?;
         let temporary = self.dir.join(TEMPORARY);
         let name = format!("{PREFIX}{:020}", place.cursor.sequence);
         let written = write(&temporary, state, place).and_then(|bytes| {
@@ -132,18 +141,21 @@ impl Snapshots {
         Ok(bytes)
     }
 
-    /// As long as the last one, and what the journal needs.
-    fn check_space(&self) -> io::Result<()> {
-        let disk = rustix::fs::statvfs(&self.dir)?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let last = self.newest_first().into_iter().next();
-        let expected = last.map_or(Ok(0), |(_, path)| fs::metadata(path).map(|file| file.len()))?;
-        if free < FREE_BYTES_MIN.saturating_add(expected) {
-            let reason = format!("{} MiB are free, the journal needs them", free >> 20);
-            return Err(io::Error::new(io::ErrorKind::StorageFull, reason));
-        }
-        Ok(())
+    /// Where they are.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
+}
+
+/// Whether a file of so many bytes leaves what the journal needs.
+pub(crate) fn check_space(dir: &Path, expected: u64) -> io::Result<()> {
+    let disk = rustix::fs::statvfs(dir)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < FREE_BYTES_MIN.saturating_add(expected) {
+        let reason = format!("{} MiB are free, the journal needs them", free >> 20);
+        return Err(io::Error::new(io::ErrorKind::StorageFull, reason));
+    }
+    Ok(())
 }
 
 fn write(path: &Path, state: &State, place: &Place) -> io::Result<u64> {

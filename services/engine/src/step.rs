@@ -41,6 +41,8 @@ pub(crate) struct Step {
     pub time_set: Option<Timestamp>,
     pub payload: Vec<u8>,
     pub answers: Vec<Pending>,
+    /// It decided what is to leave for the files of old identities.
+    pub ages: bool,
     /// The state after it, if a snapshot is to be taken of it.
     pub frozen: Option<State>,
 }

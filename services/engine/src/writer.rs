@@ -5,6 +5,8 @@ use crate::clock::{Clock, Jumped, RecordTime};
 use crate::handle::{
     Answered, EngineError, Handle, IN_FLIGHT_INSTRUCTIONS_MAX, TokenTable, Watermark,
 };
+use crate::identities::OldIdentities;
+use crate::identities::keeper::{Keeper, Kept};
 use crate::replay::Replayed;
 use crate::snapshot::Place;
 use crate::snapshotter::{SnapshotOptions, Snapshotter};
@@ -14,6 +16,7 @@ use settlement_core::event::Event;
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::record::{Input, RunResult};
+use settlement_core::remembered::Key;
 use settlement_core::state::{FrozenView, State};
 use settlement_core::view::{Query, SubmitAnswer};
 use std::collections::VecDeque;
@@ -53,6 +56,9 @@ pub(crate) enum Message {
     Request(Request),
     Appended(Appended),
     Ran(Box<RunResult>),
+    /// To a replica: there is more to read, or the journal has closed.
+    Durable,
+    Kept(Kept),
     ShutDown,
 }
 
@@ -63,6 +69,9 @@ pub enum StopReason {
     ShutDown,
     /// The journal failed; the message says how. Only a restart tells what is durable.
     Journal(String),
+    /// A file of old identities cannot be read, so that what comes cannot be told from a repeat. The next
+    /// start makes it anew.
+    Identities(String),
     /// The clock jumped ahead by so many milliseconds.
     ClockJumped(i64),
 }
@@ -74,13 +83,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the threads over a replayed state. `replayed` is what the replay of `journal` gave.
+    /// Starts the threads over a replayed state. `replayed` is what the replay of `journal` gave. Without
+    /// snapshots there are no files of old identities either, and nothing leaves memory.
     ///
     /// # Errors
-    /// If the operating system gives no thread, or the journal fails while it takes space.
+    /// If the operating system gives no thread, the journal fails while it takes space, or a file of old
+    /// identities is missing that the state needs.
     pub fn start(
         mut journal: Box<dyn Journal>,
-        state: State,
+        mut state: State,
         replayed: Replayed,
         clock: Box<dyn Clock>,
         rehearsal: bool,
@@ -89,6 +100,9 @@ impl Engine {
         let (mailbox, messages) = channel();
         let (orders, append_orders) = channel();
         let end = journal.tail();
+        let dir = snapshots.as_ref().map(|options| options.dir.clone());
+        let old = dir.map(|dir| OldIdentities::open(&dir, &*journal));
+        let keeper = keeper(old, &mut state, &mailbox)?;
         let snapshotter =
             snapshots.map(|options| Snapshotter::start(options, replayed.records > 0));
         let space = appender::has_space(&mut *journal).map_err(std::io::Error::other)?;
@@ -126,6 +140,8 @@ impl Engine {
                 time: replayed.time,
             },
             snapshotter: snapshotter.transpose()?,
+            keeper,
+            aged_is_durable: true,
             next_tick: Instant::now() + TICK_EVERY,
             mailbox: mailbox.clone(),
             orders,
@@ -155,6 +171,26 @@ impl Engine {
     }
 }
 
+/// With all the files that the state needs.
+pub(crate) fn keeper(
+    files: Option<OldIdentities>,
+    state: &mut State,
+    mailbox: &Sender<Message>,
+) -> std::io::Result<Option<Keeper>> {
+    let Some(files) = files else {
+        return match state.left() {
+            0 => Ok(None),
+            _ => Err(std::io::Error::other("no directory of old identities")),
+        };
+    };
+    if let Some(place) = files.missing(state) {
+        let reason = format!("the old identities of period {} are missing", place.period);
+        return Err(std::io::Error::other(reason));
+    }
+    state.files_hold(state.left());
+    Keeper::start(files, mailbox.clone()).map(Some)
+}
+
 struct Writer {
     state: State,
     time: RecordTime,
@@ -173,6 +209,9 @@ struct Writer {
     /// The durable end.
     end: Place,
     snapshotter: Option<Snapshotter>,
+    keeper: Option<Keeper>,
+    /// What is to leave was decided by what is durable now.
+    aged_is_durable: bool,
     next_tick: Instant,
     tokens_version: u64,
     mailbox: Sender<Message>,
@@ -186,6 +225,9 @@ impl Writer {
     fn run(mut self, messages: &Receiver<Message>) -> StopReason {
         match self.serve(messages) {
             Ok(()) => {
+                if let Some(keeper) = self.keeper.take() {
+                    keeper.finish();
+                }
                 // All that was taken is durable: this is the state at the journal's end.
                 if let Some(snapshotter) = self.snapshotter.take() {
                     let end = Some(self.end).filter(|end| end.cursor.sequence > 0);
@@ -244,6 +286,11 @@ impl Writer {
                 self.work_off()
             }
             Message::Ran(result) => self.ran(*result),
+            Message::Durable => Ok(()),
+            Message::Kept(kept) => match &mut self.keeper {
+                Some(keeper) => keeper.kept(kept, &mut self.state),
+                None => Ok(()),
+            },
             Message::ShutDown => {
                 self.closing = true;
                 Ok(())
@@ -269,6 +316,7 @@ impl Writer {
     fn execute(&mut self, request: Request) -> Result<(), StopReason> {
         match request {
             Request::Query { query, reply } => {
+                self.recall(Key::of_query(&query))?;
                 let answered = Answered {
                     sequence: Sequence(self.step.next_sequence().0 - 1),
                     time: self.time.now(),
@@ -290,11 +338,27 @@ impl Writer {
             }
             Request::Submit { batch, reply } => {
                 let now = self.now()?;
+                self.recall(Key::of_batch(&batch))?;
                 let answer = self.submit(&batch, now);
                 self.step.answers.push(Pending::Submit(reply, answer));
                 Ok(())
             }
             Request::Command { command, reply } => self.command(command, reply),
+        }
+    }
+
+    /// A file for what is to leave, once that is durable: else a crash could leave a file of what never was.
+    fn order_file(&mut self) {
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| self.aged_is_durable) {
+            keeper.order(&mut self.state, self.end.cursor);
+        }
+    }
+
+    /// Asks the files of old identities for what deciding comes to ask for.
+    fn recall(&mut self, keys: impl IntoIterator<Item = Key>) -> Result<(), StopReason> {
+        match &mut self.keeper {
+            Some(keeper) => keeper.recall(keys.into_iter(), &mut self.state),
+            None => Ok(()),
         }
     }
 
@@ -327,6 +391,7 @@ impl Writer {
 
     fn command(&mut self, command: Box<Command>, reply: CommandReply) -> Result<(), StopReason> {
         let now = self.now()?;
+        self.recall(Key::of_command(&command))?;
         self.events.clear();
         let sequence = self.step.next_sequence();
         let answer = self
@@ -382,6 +447,11 @@ impl Writer {
         if !self.events.is_empty() {
             self.step.push(&Input::Tick { seed }, &self.events);
         }
+        let ages = |event: &Event| matches!(event, Event::IdentitiesAged { .. });
+        if self.events.iter().any(ages) {
+            (self.step.ages, self.aged_is_durable) = (true, false);
+        }
+        self.order_file();
         self.start_run_if_due();
         Ok(())
     }
@@ -490,6 +560,8 @@ impl Writer {
         if let (Some(snapshotter), Some(state)) = (&mut self.snapshotter, step.frozen) {
             snapshotter.take(state, self.end);
         }
+        self.aged_is_durable |= step.ages;
+        self.order_file();
         self.answer(step.answers);
         Ok(())
     }
@@ -518,14 +590,14 @@ impl Writer {
     }
 }
 
-fn token_table(state: &State) -> TokenTable {
+pub(crate) fn token_table(state: &State) -> TokenTable {
     state
         .tokens()
         .map(|token| (token.hash, token.caller))
         .collect()
 }
 
-fn refuse(request: Request, reason: &str) {
+pub(crate) fn refuse(request: Request, reason: &str) {
     let error = EngineError::Unavailable {
         retry_after_ms: FULL_RETRY_AFTER_MS,
         reason: reason.to_owned(),

@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code, missing_docs, unused_macros, unused_imports)]
+#[allow(missing_docs, unused_macros, unused_imports)]
 mod support;
 
 use settlement_core::event::{Entry, Event};
@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::script::{Script, batch_of, bic, cycle, leg};
-use valuta_journal::{Cursor, Journal};
+use valuta_journal::{Cursor, Source};
 use valuta_projector::{Rows, SqliteStore, Store, StoreError};
 
 const INSTRUCTIONS_DEFAULT: u64 = 200_000;

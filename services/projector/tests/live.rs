@@ -15,7 +15,7 @@ use support::database::{Database, for_every_database};
 use support::engine::{Engine, banks};
 use support::follow::project;
 use support::oracle::Oracle;
-use valuta_journal::Journal;
+use valuta_journal::Source;
 use valuta_projector::{BatchFilter, ListFilter, ReadModel, ReceivedRow};
 
 fn seeds() -> std::ops::Range<u64> {

@@ -14,7 +14,7 @@ use support::follow::{project, project_some};
 use support::oracle::Oracle;
 use support::random::Random;
 use support::script::{Script, batch_of, bic, cycle, leg};
-use valuta_journal::{Cursor, Journal, JournalId, MemoryJournal};
+use valuta_journal::{Cursor, JournalId, MemoryJournal, Source};
 use valuta_projector::{ProjectError, ReadModel, Rows, Store, StoreError};
 
 /// A day of everything, some inputs in each record.

@@ -6,7 +6,6 @@ use super::identities::{EntryId, Standing};
 use super::pending::{PendingUnit, Terms};
 use super::queues::{Place, Queued, Rank};
 use super::quotes::Quote;
-use super::requests::Request;
 use super::unmatched::Side;
 use super::{Account, Mirror, State};
 use crate::command::{LimitLine, MovementKind, Token};
@@ -15,6 +14,7 @@ use crate::event::{Entry, Event, Legs, Order, OrderLeg, i128Cbor};
 use crate::ids::{AccountId, CycleName, Date, Sequence, Timestamp};
 use crate::instruction::{Digest, Kind, Lane};
 use crate::rejection::Rejection;
+use crate::remembered::Request;
 use std::sync::Arc;
 
 /// How a unit goes on: into its lane, or to wait for something.
@@ -32,6 +32,7 @@ impl State {
     /// Applies one event. A replay calls nothing else: `sequence` and `now` are those of the event's
     /// input and record. Panics if the event does not follow from the state: that is our bug.
     pub fn apply(&mut self, sequence: Sequence, now: Timestamp, event: &Event) {
+        self.note_day(sequence, now);
         self.requests.count_event(sequence);
         match event {
             Event::Accepted { order, entry } => self.accept(sequence, now, order, *entry),
@@ -184,16 +185,17 @@ impl State {
                 caller,
                 request_id,
                 digest,
-                created,
+                created: _,
             } => {
                 let request = Request {
                     digest: *digest,
                     sequence,
                     changes: 0,
-                    created: *created,
                 };
                 self.requests.insert(*caller, *request_id, request);
             }
+            Event::IdentitiesAged { day, before, .. } => self.age(*day, *before),
+            Event::IdentitiesLeft { number } => self.let_go(*number, now),
             Event::Acknowledged {
                 participant,
                 position,

@@ -22,6 +22,7 @@ impl State {
         };
         if let Some((provider, quote_id)) = order.quote {
             self.quotes.consume(provider, quote_id, id);
+            self.identities.name(id);
             let quote = self.quotes.get(provider, quote_id).expect("just consumed");
             terms.settle_by = Some(quote.terms.settle_by);
             let after = Timestamp(quote.terms.settle_by.0.saturating_add(1));

@@ -8,6 +8,7 @@ use crate::command::{
 use crate::event::Event;
 use crate::ids::{Bic, Timestamp, Uetr};
 use crate::instruction::{Identity, Kind, Priority, ShortText};
+use crate::remembered::{Final, Request};
 use crate::view::{CommandAnswer, CycleState};
 
 /// Of a participant's name, in characters.
@@ -16,6 +17,9 @@ pub const NAME_CHARS_MAX: usize = 70;
 pub const REASON_CHARS_MAX: usize = 140;
 /// Of a rate's source, in characters.
 pub const SOURCE_CHARS_MAX: usize = 35;
+
+const SETTLED: &str = "the instruction has settled";
+const REJECTED: &str = "the instruction was rejected";
 
 /// What becomes of a command that is not refused.
 pub(super) enum Decision {
@@ -32,8 +36,8 @@ impl State {
         now: Timestamp,
     ) -> Result<Decision, Refusal> {
         check_role(command)?;
-        let remembered = self.requests.get(command.caller, command.request_id);
-        if let Some(request) = remembered {
+        let remembered = self.taken(command.caller, command.request_id);
+        if let Some(request) = &remembered {
             if request.digest != command.digest {
                 return Err(Refusal::RequestIdReused(command.request_id));
             }
@@ -45,7 +49,7 @@ impl State {
             check_created(command.created, now)?;
         }
         let changes = self.decide_action(command, now)?;
-        if let Some(request) = remembered
+        if let Some(request) = &remembered
             && changes.is_empty()
         {
             return Ok(Decision::Repeat(repeat_of(request)));
@@ -191,14 +195,7 @@ impl State {
 
     /// An instruction of the caller's.
     fn own(&self, caller: Caller, uetr: Uetr, kind: Kind) -> Result<EntryId, Refusal> {
-        let Caller::Participant(instructing) = caller else {
-            return Err(not_permitted("only the instructing participant does this"));
-        };
-        let found = self.identities.find(&Identity {
-            uetr,
-            instructing,
-            kind,
-        });
+        let found = self.identities.find(&own_identity(caller, uetr, kind)?);
         found.ok_or_else(|| not_found("uetr", "no such instruction of the caller"))
     }
 
@@ -209,6 +206,12 @@ impl State {
         kind: Kind,
         now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
+        match self.left_as(&own_identity(caller, uetr, kind)?) {
+            None => {}
+            Some(Final::Cancelled) => return Ok(Vec::new()),
+            Some(Final::Settled(_)) => return Err(Refusal::WrongState(SETTLED.to_owned())),
+            Some(Final::Rejected(_)) => return Err(Refusal::WrongState(REJECTED.to_owned())),
+        }
         let id = self.own(caller, uetr, kind)?;
         let unit = self.unit_of(id);
         let event = Event::Cancelled {
@@ -229,10 +232,10 @@ impl State {
     /// Why an instruction can no longer be cancelled.
     fn immovable(&self, id: EntryId, standing: Standing) -> Option<&'static str> {
         if let Standing::Settled(_) = standing {
-            return Some("the instruction has settled");
+            return Some(SETTLED);
         }
         if let Standing::Rejected(_) = standing {
-            return Some("the instruction was rejected");
+            return Some(REJECTED);
         }
         if self.identities.partner(id).is_some() {
             return Some("the trade is matched: one side alone cannot cancel it");
@@ -285,13 +288,18 @@ impl State {
         kind: Kind,
         priority: Priority,
     ) -> Result<Vec<Event>, Refusal> {
+        let not_queued = || {
+            Refusal::WrongState(
+                "the instruction does not wait in the gross lane's queues".to_owned(),
+            )
+        };
+        let identity = own_identity(caller, uetr, kind)?;
+        if self.left_as(&identity).is_some() {
+            return Err(not_queued());
+        }
         let id = self.own(caller, uetr, kind)?;
         let unit = self.unit_of(id);
-        let Some(((held, ..), _)) = self.queues.by_id(unit) else {
-            return Err(Refusal::WrongState(
-                "the instruction does not wait in the gross lane's queues".to_owned(),
-            ));
-        };
+        let ((held, ..), _) = self.queues.by_id(unit).ok_or_else(not_queued)?;
         if !self.is_all_of(unit, self.identities.identity(id).instructing) {
             return Err(Refusal::WrongState(
                 "the instruction settles together with another bank's".to_owned(),
@@ -331,7 +339,19 @@ impl State {
 /// The last record time of which every date that the core computes is one of the calendar.
 const TIME_MS_MAX: i64 = 253_370_764_800_000;
 
-fn repeat_of(request: &super::requests::Request) -> CommandAnswer {
+/// Of an instruction of the caller's.
+fn own_identity(caller: Caller, uetr: Uetr, kind: Kind) -> Result<Identity, Refusal> {
+    let Caller::Participant(instructing) = caller else {
+        return Err(not_permitted("only the instructing participant does this"));
+    };
+    Ok(Identity {
+        uetr,
+        instructing,
+        kind,
+    })
+}
+
+fn repeat_of(request: &Request) -> CommandAnswer {
     CommandAnswer {
         sequence: request.sequence,
         changes: request.changes,
@@ -383,10 +403,14 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
 
 fn check_created(created: Timestamp, now: Timestamp) -> Result<(), Refusal> {
     if created.0 > now.0 + CREATED_AHEAD_MS_MAX {
-        return Err(Refusal::CreatedOutOfRange("more than 5 minutes ahead"));
+        return Err(Refusal::CreatedOutOfRange(
+            "more than 5 minutes ahead".to_owned(),
+        ));
     }
     if created.0 < now.0 - CREATED_AGE_MS_MAX {
-        return Err(Refusal::CreatedOutOfRange("more than 400 days ago"));
+        return Err(Refusal::CreatedOutOfRange(
+            "more than 400 days ago".to_owned(),
+        ));
     }
     Ok(())
 }

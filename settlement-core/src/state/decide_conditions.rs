@@ -303,11 +303,15 @@ impl State {
     /// The instruction, if it waits for a condition of its own.
     fn conditional(&self, identity: &Identity) -> Result<(EntryId, &PendingUnit), Refusal> {
         let found = self.identities.find(identity);
+        let waits_for_none =
+            || Refusal::WrongState("the instruction waits for no such condition".to_owned());
+        if self.left_as(identity).is_some() {
+            return Err(waits_for_none());
+        }
         let id = found.ok_or_else(|| not_found("uetr", "no such instruction"))?;
         let own = |unit: &&PendingUnit| unit.progress.is_some();
-        let unit = self.pending.get(id).filter(own).ok_or_else(|| {
-            Refusal::WrongState("the instruction waits for no such condition".to_owned())
-        })?;
+        let unit = self.pending.get(id).filter(own);
+        let unit = unit.ok_or_else(waits_for_none)?;
         Ok((id, unit))
     }
 

@@ -184,9 +184,9 @@ impl State {
                 request.digest,
                 request.sequence,
                 request.changes,
-                request.created,
             )
         }));
+        feed.put(minicbor::bytes::ByteVec::from(self.leaving_parts()));
         feed.list(self.acknowledged.iter());
         let counts = &self.statistics;
         feed.put((

@@ -1,4 +1,5 @@
-//! Every instruction that ever was, by its identity: so that nothing is paid twice.
+//! Every instruction that has not left for the files of old identities, by its identity: so that nothing
+//! is paid twice.
 //!
 //! | part    | bytes per instruction | what                                                   | a frozen view     |
 //! |---------|-----------------------|--------------------------------------------------------|-------------------|
@@ -11,11 +12,18 @@
 //! for more than one shard to be laid out again. The tag spares a look at most entries of other
 //! identities.
 //!
+//! Old entries leave at the front (`leave`), but for those that are still needed. Their slots stay until
+//! their shard is laid out again: a slot's number is one modulo [`NUMBERS`], and an entry that is kept for
+//! so long that its number comes around is found in `far` instead.
+//!
 //! Slots are never emptied, so a view reads the very slots that the writer goes on filling, and passes
 //! over numbers of entries that it does not have. A shard that grows leaves the old slots to the views;
 //! a view that is written to copies a shard first.
 
-use super::snapshot::{Pieces, SnapshotError, Source};
+pub(super) mod leave;
+mod pieces;
+
+use super::window::Window;
 use crate::chunks::Chunks;
 use crate::ids::{Bic, Sequence, Uetr};
 use crate::instruction::{Digest, Identity, Kind};
@@ -29,15 +37,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const SHARD_BITS: u32 = 10;
 const SHARD_SLOTS_MIN: usize = 8;
-/// A shard is doubled beyond this load.
+/// A shard is laid out again beyond this load, then to less than this: it doubles if nothing has left.
 const LOAD_PERCENT_MAX: usize = 80;
+const LOAD_PERCENT_LAID: usize = 79;
 /// Large, since no entry is written twice: its leaves are never copied, and few enough to be at hand.
 const LEAF_ENTRIES: usize = 1024;
 /// 1 KiB to a leaf.
 const LEAF_FIELDS: usize = 128;
-/// An index slot is a tag in the upper bits and an entry's number in these: 268 million entries.
+/// An index slot is a tag in the upper bits and an entry's number, modulo [`NUMBERS`], in these.
 const NUMBER_BITS: u32 = 28;
 const NUMBER_MASK: u32 = (1 << NUMBER_BITS) - 1;
+/// At most so many entries that have not left: 268 million. Tests come around sooner.
+const NUMBERS: u32 = if cfg!(test) { 20_011 } else { NUMBER_MASK };
 const FREE: u32 = u32::MAX;
 
 /// An entry's number, in the order of sequences.
@@ -111,8 +122,8 @@ struct Fields {
 impl Fields {
     /// The number of the trade that it is a matched side of.
     #[inline]
-    fn trade(self) -> Option<usize> {
-        (self.packed & MATCHED != 0).then_some(self.detail as usize)
+    fn trade(self) -> Option<u32> {
+        (self.packed & MATCHED != 0).then_some(self.detail)
     }
 }
 
@@ -123,6 +134,8 @@ const STATE_SHIFT: u32 = KIND_SHIFT + 3;
 const STATE_MASK: u32 = 0b111 << STATE_SHIFT;
 const MATCHED: u32 = 1 << (STATE_SHIFT + 3);
 const HELD: u32 = MATCHED << 1;
+/// Another table names the entry by its number, so it does not leave.
+const NAMED: u32 = HELD << 1;
 
 #[derive(Clone, Copy, Encode, Decode)]
 struct Trade {
@@ -137,10 +150,12 @@ struct Trade {
 
 #[derive(Clone)]
 pub(crate) struct Identities {
-    entries: Chunks<Entry, LEAF_ENTRIES>,
-    fields: Chunks<Fields, LEAF_FIELDS>,
+    entries: Window<Entry, LEAF_ENTRIES>,
+    fields: Window<Fields, LEAF_FIELDS>,
     shards: Vec<Shard>,
-    trades: Chunks<Trade>,
+    /// Entries that are kept, and whose numbers are about to come around.
+    far: Sorted<(Uetr, EntryId)>,
+    trades: Window<Trade>,
     senders: Chunks<Bic>,
     sender_numbers: Table,
     /// Few different ones occur, so an entry holds a number.
@@ -192,10 +207,11 @@ fn kind_bits(kind: Kind) -> u32 {
 impl Identities {
     pub(crate) fn new() -> Self {
         Self {
-            entries: Chunks::default(),
-            fields: Chunks::default(),
+            entries: Window::default(),
+            fields: Window::default(),
             shards: vec![Shard::default(); 1 << SHARD_BITS],
-            trades: Chunks::default(),
+            far: Sorted::default(),
+            trades: Window::default(),
             senders: Chunks::default(),
             sender_numbers: Table::default(),
             rejections: Chunks::default(),
@@ -205,25 +221,26 @@ impl Identities {
 
     /// The number that the next entry gets.
     pub(crate) fn next(&self) -> EntryId {
-        EntryId(u32::try_from(self.len()).expect("numbered as u32"))
+        EntryId(self.entries.len())
     }
 
     pub(crate) fn last(&self) -> Option<EntryId> {
         self.next().0.checked_sub(1).map(EntryId)
     }
 
+    /// How many there ever were.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() as usize
     }
 
     #[inline]
     fn entry(&self, id: EntryId) -> &Entry {
-        &self.entries[id.0 as usize]
+        self.entries.at(id.0)
     }
 
     #[inline]
     fn own_fields(&self, id: EntryId) -> Fields {
-        self.fields[id.0 as usize]
+        *self.fields.at(id.0)
     }
 
     /// The entry of an identity.
@@ -264,14 +281,26 @@ impl Identities {
                     return None;
                 }
                 if held & !NUMBER_MASK == tag {
-                    return Some(EntryId(held & NUMBER_MASK));
+                    return Some(held & NUMBER_MASK);
                 }
             }
         });
-        // What the writer indexed after this view was taken is no entry here.
-        ids.filter_map(move |id| Some((id, self.entries.get(id.0 as usize)?)))
-            .filter(move |(_, entry)| entry.uetr == wanted)
-            .map(|(id, _)| id)
+        // What the writer indexed after this view was taken is no entry here, nor is what has left.
+        ids.filter_map(move |held| {
+            let id = self.newest_of(held)?;
+            Some((id, self.entries.get(id.0)?))
+        })
+        .filter(move |(_, entry)| entry.uetr == wanted)
+        .map(|(id, _)| id)
+        .chain(self.far_of(uetr))
+    }
+
+    /// The last entry that a slot's number may stand for.
+    #[inline]
+    fn newest_of(&self, held: u32) -> Option<EntryId> {
+        let last = self.entries.len().checked_sub(1)?;
+        let back = (last % NUMBERS + NUMBERS - held) % NUMBERS;
+        last.checked_sub(back).map(EntryId)
     }
 
     /// Remembers an instruction that is not there yet; sequences ascend.
@@ -282,9 +311,9 @@ impl Identities {
         digest: Digest,
         standing: Standing,
     ) -> EntryId {
-        let number = u32::try_from(self.len()).expect("checked below");
+        let number = self.entries.len();
         assert!(
-            number < NUMBER_MASK,
+            number - self.entries.first() < NUMBERS && number < u32::MAX,
             "more instructions than the index numbers"
         );
         let sender = self.sender_number(identity.instructing);
@@ -309,27 +338,32 @@ impl Identities {
             used,
             writes,
         } = &self.shards[shard];
-        let full = (used + 1) * 100 > slots.len() * LOAD_PERCENT_MAX;
-        if full || !writes {
-            self.lay_out(shard, id, if full { slots.len() * 2 } else { slots.len() });
+        if !writes || (used + 1) * 100 > slots.len() * LOAD_PERCENT_MAX {
+            self.lay_out(shard, id);
         }
         let shard = &mut self.shards[shard];
-        shard.used += 1;
-        shard.place(tag_of(hash) | id.0, hash);
+        shard.place(tag_of(hash) | (id.0 % NUMBERS), hash);
     }
 
-    /// Lays a shard's entries before `next` out in so many slots of its own.
-    fn lay_out(&mut self, shard: usize, next: EntryId, count: usize) {
-        let free = (0..count.max(SHARD_SLOTS_MIN)).map(|_| AtomicU32::new(FREE));
-        let laid = Shard {
-            slots: free.collect(),
-            used: self.shards[shard].used,
+    /// Lays a shard's entries before `next` out in slots of its own, as many as they need now.
+    fn lay_out(&mut self, shard: usize, next: EntryId) {
+        let held = self.shards[shard].slots.iter();
+        let held = held.map(|held| held.load(Ordering::Relaxed));
+        let held = held.filter(|&held| held != FREE);
+        let ids = held.filter_map(|held| self.newest_of(held & NUMBER_MASK));
+        let mut ids: Vec<EntryId> = ids
+            .filter(|&id| id < next && self.entries.get(id.0).is_some())
+            .collect();
+        // The slot of one that has left may stand for a later one.
+        ids.sort_unstable();
+        ids.dedup();
+        let count = ((ids.len() + 1) * 100).div_ceil(LOAD_PERCENT_LAID);
+        let count = count.next_power_of_two().max(SHARD_SLOTS_MIN);
+        let mut laid = Shard {
+            slots: (0..count).map(|_| AtomicU32::new(FREE)).collect(),
+            used: 0,
             writes: true,
         };
-        let held = self.shards[shard].slots.iter();
-        let ids = held.map(|held| EntryId(held.load(Ordering::Relaxed) & NUMBER_MASK));
-        // A free slot's number is none.
-        let ids: Vec<EntryId> = ids.filter(|&id| id < next).collect();
         // Each is a wait for memory: all are asked for before the first is placed.
         let hashes: Vec<u64> = ids
             .iter()
@@ -339,7 +373,7 @@ impl Identities {
             // A view may have entries of its own by numbers that the writer gave to others: those
             // lie in shards that were laid out before.
             if shard_of(hash) == shard {
-                laid.place(tag_of(hash) | id.0, hash);
+                laid.place(tag_of(hash) | (id.0 % NUMBERS), hash);
             }
         }
         self.shards[shard] = laid;
@@ -392,7 +426,7 @@ impl Identities {
     }
 
     #[inline]
-    fn trade(&self, id: EntryId) -> Option<usize> {
+    fn trade(&self, id: EntryId) -> Option<u32> {
         self.own_fields(id).trade()
     }
 
@@ -400,7 +434,7 @@ impl Identities {
     fn fields(&self, id: EntryId) -> Fields {
         let fields = self.own_fields(id);
         match fields.trade() {
-            Some(trade) => self.trades[trade].fields,
+            Some(trade) => self.trades.at(trade).fields,
             None => fields,
         }
     }
@@ -408,8 +442,8 @@ impl Identities {
     #[inline]
     fn fields_mut(&mut self, id: EntryId) -> &mut Fields {
         match self.trade(id) {
-            Some(trade) => &mut self.trades[trade].fields,
-            None => &mut self.fields[id.0 as usize],
+            Some(trade) => &mut self.trades.at_mut(trade).fields,
+            None => self.fields.at_mut(id.0),
         }
     }
 
@@ -438,7 +472,7 @@ impl Identities {
 
     /// Joins two sides into one unit, which stands as given.
     pub(crate) fn pair(&mut self, first: EntryId, second: EntryId, standing: Standing) {
-        let detail = u32::try_from(self.trades.len()).expect("fewer than entries");
+        let detail = self.trades.len();
         let mut fields = Fields {
             packed: 0,
             detail: 0,
@@ -450,7 +484,7 @@ impl Identities {
             fields,
         });
         for id in [first, second] {
-            let fields = &mut self.fields[id.0 as usize];
+            let fields = self.fields.at_mut(id.0);
             fields.packed |= MATCHED;
             fields.detail = detail;
         }
@@ -458,13 +492,14 @@ impl Identities {
 
     /// The other side of its trade.
     pub(crate) fn partner(&self, id: EntryId) -> Option<EntryId> {
-        let Trade { first, second, .. } = self.trades[self.trade(id)?];
+        let Trade { first, second, .. } = *self.trades.at(self.trade(id)?);
         Some(if first == id { second } else { first })
     }
 
     /// What names its trade, which is its second side; of any other instruction, itself.
     pub(crate) fn trade_of(&self, id: EntryId) -> EntryId {
-        self.trade(id).map_or(id, |trade| self.trades[trade].second)
+        self.trade(id)
+            .map_or(id, |trade| self.trades.at(trade).second)
     }
 
     /// How many instructions the unit is: two for a matched trade.
@@ -495,36 +530,54 @@ impl Identities {
         }
     }
 
-    /// The entry of an instruction's sequence. An input takes at most one entry, so entries lie no
-    /// further apart than their sequences: that bounds the search, mostly to a few entries.
+    /// The entry of an instruction's sequence.
     pub(crate) fn by_sequence(&self, sequence: Sequence) -> Option<EntryId> {
-        let (first, last) = (self.entries.get(0)?, self.entries.last()?);
-        let apart = |from: u64, to: u64| usize::try_from(to.saturating_sub(from)).ok();
-        let back = apart(sequence.0, last.sequence)?;
-        let mut low = (self.len() - 1).saturating_sub(back);
-        let mut high = self.len().min(apart(first.sequence, sequence.0)? + 1);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.entries[middle].sequence.cmp(&sequence.0) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => {
-                    return Some(EntryId(u32::try_from(middle).expect("numbered as u32")));
-                }
-            }
+        let id = self.number_from(sequence);
+        let entry = self.entries.get(id.0);
+        if entry.is_some_and(|entry| entry.sequence == sequence.0) {
+            return Some(id);
         }
-        None
+        self.kept_by_sequence(sequence)
     }
 
-    /// All entries, in the order of sequences.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = EntryId> + use<> {
-        (0..u32::try_from(self.len()).expect("numbered as u32")).map(EntryId)
+    /// The first entry that has not left whose sequence is this or a later one; the next one's number if
+    /// there is none. An input takes at most one entry, so entries lie no further apart than their
+    /// sequences: that bounds the search, mostly to a few entries.
+    pub(super) fn number_from(&self, sequence: Sequence) -> EntryId {
+        let (start, end) = (self.entries.first(), self.entries.len());
+        if start == end {
+            return EntryId(end);
+        }
+        let of = |number: u32| self.entries.at(number).sequence;
+        let apart = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX);
+        let back = apart(sequence.0, of(end - 1));
+        let mut low = (end - 1).saturating_sub(back).max(start);
+        let mut high = end.min(
+            start
+                .saturating_add(apart(of(start), sequence.0))
+                .saturating_add(1),
+        );
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if of(middle) < sequence.0 {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        EntryId(low)
+    }
+
+    /// All entries that are there, in the order of sequences.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = EntryId> {
+        self.entries.numbers().map(EntryId)
     }
 }
 
 impl Shard {
     #[inline]
-    fn place(&self, held: u32, hash: u64) {
+    fn place(&mut self, held: u32, hash: u64) {
+        self.used += 1;
         let mask = self.slots.len() - 1;
         let mut slot = hash as usize & mask;
         while self.slots[slot].load(Ordering::Relaxed) != FREE {
@@ -540,6 +593,7 @@ impl Freeze for Identities {
             entries,
             fields,
             shards: _,
+            far,
             trades,
             senders,
             sender_numbers: _,
@@ -548,93 +602,10 @@ impl Freeze for Identities {
         } = self;
         entries.freeze();
         fields.freeze();
+        far.freeze();
         trades.freeze();
         senders.freeze();
         rejections.freeze();
         rejection_numbers.freeze();
-    }
-}
-
-/// Bytes of one entry with its fields in a snapshot.
-const KEPT_BYTES: usize = 48;
-/// Entries in one piece of a snapshot: 768 KiB.
-const KEPT_ENTRIES: usize = 1 << 14;
-
-/// What a snapshot holds of all identities, before their entries.
-type Kept = (u64, Chunks<Trade>, Chunks<Bic>, Chunks<Rejection>);
-
-impl Identities {
-    /// One piece for what entries refer to, then the entries, [`KEPT_ENTRIES`] to a piece.
-    pub(super) fn write_pieces<E>(&self, pieces: &mut Pieces<'_, E>) -> Result<(), E> {
-        let Self {
-            entries,
-            fields,
-            shards: _,
-            trades,
-            senders,
-            sender_numbers: _,
-            rejections,
-            rejection_numbers: _,
-        } = self;
-        pieces.put((entries.len() as u64, trades, senders, rejections))?;
-        let mut bytes = Vec::with_capacity(KEPT_ENTRIES.min(entries.len()) * KEPT_BYTES);
-        for (at, (entry, fields)) in (1..).zip(entries.iter().zip(fields.iter())) {
-            let [upper, lower] = entry.uetr;
-            let [digest_upper, digest_lower] = entry.digest;
-            for word in [upper, lower, digest_upper, digest_lower, entry.sequence] {
-                bytes.extend(word.to_le_bytes());
-            }
-            bytes.extend(fields.packed.to_le_bytes());
-            bytes.extend(fields.detail.to_le_bytes());
-            if at % KEPT_ENTRIES == 0 || at == entries.len() {
-                pieces.put_bytes(&bytes)?;
-                bytes.clear();
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn read_pieces<E>(source: &mut Source<'_, E>) -> Result<Self, SnapshotError<E>> {
-        let (count, trades, senders, rejections): Kept = source.take()?;
-        let mut identities = Self {
-            trades,
-            rejections,
-            ..Self::new()
-        };
-        for &bic in senders.iter() {
-            identities.sender_number(bic);
-        }
-        for (number, &rejection) in (0..).zip(identities.rejections.iter()) {
-            identities.rejection_numbers.insert(rejection, number);
-        }
-        let count = usize::try_from(count).map_err(|_| source.malformed("too many entries"))?;
-        while identities.len() < count {
-            let piece = source.take_bytes()?;
-            if piece.is_empty() || piece.len() % KEPT_BYTES != 0 {
-                return Err(source.malformed("a piece of entries has whole entries"));
-            }
-            piece
-                .chunks_exact(KEPT_BYTES)
-                .for_each(|bytes| identities.keep(bytes));
-        }
-        Ok(identities)
-    }
-
-    /// One entry as [`Identities::write_pieces`] wrote it.
-    fn keep(&mut self, bytes: &[u8]) {
-        let word = |at: usize| {
-            let word = bytes[at * 8..at * 8 + 8].try_into();
-            u64::from_le_bytes(word.expect("eight bytes"))
-        };
-        let id = self.next();
-        let entry = Entry {
-            uetr: [word(0), word(1)],
-            digest: [word(2), word(3)],
-            sequence: word(4),
-        };
-        let [packed, detail] = [word(5) as u32, (word(5) >> 32) as u32];
-        self.entries.push(entry);
-        self.fields.push(Fields { packed, detail });
-        self.index(id, hash_of(entry.uetr()));
     }
 }

@@ -5,6 +5,7 @@ use super::identities::{EntryId, Standing};
 use crate::command::{AccountLine, LimitLine};
 use crate::ids::{AccountId, AssetId, Bic, Timestamp};
 use crate::instruction::{Identity, Priority};
+use crate::remembered::Key;
 use crate::view::{
     AssetView, ConditionsView, ControlTotal, CycleState, InstructionAnswer, PositionView, Query,
     QuoteState, QuoteView, SchemeView, Statistics, Status, View, Waiting,
@@ -17,7 +18,14 @@ impl State {
             Query::Instructions(uetr) => {
                 let mut ids: Vec<EntryId> = self.identities.probe(*uetr).collect();
                 ids.sort_unstable();
-                View::Instructions(ids.into_iter().map(|id| self.answer(id, false)).collect())
+                ids.dedup();
+                let held = ids.into_iter().map(|id| self.answer(id, false));
+                let left = self.recalled_under(Key::of_uetr(*uetr));
+                let left = left.filter_map(|remembered| remembered.answer(false));
+                let mut answers: Vec<InstructionAnswer> = held.chain(left).collect();
+                answers.sort_by_key(|answer| answer.sequence);
+                answers.dedup_by_key(|answer| answer.sequence);
+                View::Instructions(answers)
             }
             Query::Positions(of) => View::Positions(self.positions(*of)),
             Query::Conditions(identity) => View::Conditions(self.conditions_view(identity)),

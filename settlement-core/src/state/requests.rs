@@ -1,26 +1,14 @@
 //! Commands that were taken, by caller and request id: a repeat gets its answer, and has no effect.
 
 use crate::command::Caller;
-use crate::ids::{Sequence, Timestamp};
-use crate::instruction::{Digest, ShortText};
+use crate::ids::Sequence;
+use crate::instruction::ShortText;
+use crate::remembered::{Key, Remembered, Request};
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use minicbor::{Decode, Encode};
 
-/// A command that was taken.
-#[derive(Clone, Copy, Encode, Decode)]
-pub(crate) struct Request {
-    #[n(0)]
-    pub(crate) digest: Digest,
-    #[n(1)]
-    pub(crate) sequence: Sequence,
-    #[n(2)]
-    pub(crate) changes: u32,
-    #[n(3)]
-    pub(crate) created: Timestamp,
-}
-
-/// All commands that were taken.
+/// All commands that were taken and have not left.
 #[derive(Clone, Default, Encode, Decode)]
 pub(crate) struct Requests {
     #[n(0)]
@@ -53,6 +41,28 @@ impl Requests {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&(Caller, ShortText), &Request)> {
         self.requests.iter()
+    }
+
+    fn before(&self, before: Sequence) -> impl Iterator<Item = (&(Caller, ShortText), &Request)> {
+        let taken_before = move |(_, request): &(_, &Request)| request.sequence < before;
+        self.requests.iter().filter(taken_before)
+    }
+
+    /// What is to be remembered of those taken before an input.
+    pub(crate) fn leaving(&self, before: Sequence) -> impl Iterator<Item = Remembered> {
+        let leaving = self.before(before);
+        leaving.map(|(&(caller, id), &request)| Remembered::Command {
+            key: Key::of_request(caller, id),
+            request,
+        })
+    }
+
+    /// They leave.
+    pub(crate) fn let_go(&mut self, before: Sequence) {
+        let gone: Vec<_> = self.before(before).map(|(&key, _)| key).collect();
+        for key in gone {
+            self.requests.remove(&key);
+        }
     }
 }
 

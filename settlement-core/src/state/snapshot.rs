@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Of the pieces' form.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 /// Why a snapshot is not read.
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +151,7 @@ impl State {
             token_labels: _, // by the tokens
             tokens_version,
             requests,
+            leaving,
             acknowledged,
             gross_batch,
             batches,
@@ -181,7 +182,7 @@ impl State {
         pieces.put(quotes)?;
         pieces.put(rates.parts())?;
         pieces.put((tokens, acknowledged))?;
-        pieces.put(requests)?;
+        pieces.put((requests, leaving))?;
         pieces.put(gross_batch)
     }
 
@@ -207,7 +208,7 @@ impl State {
         let (sets, last, accepted, rules): RatesKept = source.take()?;
         let (tokens, acknowledged): (Sorted<ShortText, crate::command::Token>, _) =
             source.take()?;
-        let requests = source.take()?;
+        let (requests, leaving) = source.take()?;
         let gross_batch = source.take()?;
         Ok(Self {
             rehearsal: head.rehearsal,
@@ -243,6 +244,7 @@ impl State {
             tokens,
             tokens_version: head.tokens_version,
             requests,
+            leaving,
             acknowledged,
             gross_batch,
             batches: head.batches,

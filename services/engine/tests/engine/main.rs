@@ -7,6 +7,8 @@ mod faults;
 mod files;
 mod frozen;
 mod full_disk;
+mod identities;
+mod replica;
 mod shutdown;
 mod snapshots;
 mod support;

@@ -24,7 +24,7 @@ use valuta_engine::{
 };
 use valuta_journal::{
     AppendError, Cursor, Fault, Journal, JournalId, JournalReader, MemoryJournal, ReadError,
-    RecordLookup, Tail,
+    RecordLookup, Source, Tail,
 };
 
 /// Friday, 2026-11-20, 08:00 UTC.
@@ -444,11 +444,25 @@ impl Held<MemoryJournal> {
     }
 }
 
-impl<J: Journal> Journal for Held<J> {
+impl<J: Journal> Source for Held<J> {
     fn id(&self) -> JournalId {
         self.inner().id()
     }
 
+    fn watch(&self) -> Tail {
+        self.inner().watch()
+    }
+
+    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
+        self.inner().reader(from)
+    }
+
+    fn lookup(&self) -> Arc<dyn RecordLookup> {
+        self.inner().lookup()
+    }
+}
+
+impl<J: Journal> Journal for Held<J> {
     fn tail(&self) -> Cursor {
         self.inner().tail()
     }
@@ -487,17 +501,5 @@ impl<J: Journal> Journal for Held<J> {
         state.marked = state.appends;
         drop(state);
         self.inner().mark()
-    }
-
-    fn watch(&self) -> Tail {
-        self.inner().watch()
-    }
-
-    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
-        self.inner().reader(from)
-    }
-
-    fn lookup(&self) -> Arc<dyn RecordLookup> {
-        self.inner().lookup()
     }
 }

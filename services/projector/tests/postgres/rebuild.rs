@@ -5,7 +5,7 @@ use crate::support::engine::{Engine, banks};
 use crate::support::follow::project;
 use crate::support::postgres::Postgres;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use valuta_journal::Journal;
+use valuta_journal::{Journal as _, Source as _};
 use valuta_projector::{
     Anchors as _, ListFilter, ProjectError, ReadModel as _, RebuildError, Store, rebuild,
 };

@@ -5,7 +5,8 @@
 //! DIR/journal/          all that matters: everything else but the ledger's key comes from it
 //! DIR/ledger/           the Merkle log, its checkpoint, its key
 //! DIR/members/          which inputs each batch settled; rebuilt
-//! DIR/snapshots/        the state at two places of the journal, for a quick start; rebuilt
+//! DIR/snapshots/        the state at two places of the journal, for a quick start; identities of older
+//!                       days, always asked; rebuilt
 //! DIR/read-model.sqlite rebuilt
 //! DIR/operator.token    the first token, made at the first start
 //! ```

@@ -4,7 +4,7 @@ use crate::server::data::DataDir;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
-use valuta_engine::Snapshots;
+use valuta_engine::{OldIdentities, Snapshots};
 use valuta_journal::{FileReader, JournalReader};
 
 /// What `valuta doctor` takes.
@@ -63,6 +63,7 @@ fn look(data: Option<&Path>) -> Vec<Finding> {
             findings.push(finding(true, format!("mode {mode}")));
             findings.push(journal(&data.join("journal")));
             findings.extend(snapshots(&data.join("snapshots")));
+            findings.extend(identities(&data.join("snapshots")));
         }
         Err(error) => findings.push(finding(false, format!("{error:#}"))),
     }
@@ -154,4 +155,16 @@ fn snapshots(dir: &Path) -> Vec<Finding> {
         }
     };
     files.into_iter().map(look).collect()
+}
+
+/// Reads each: one that is bad costs a replay of the whole journal at the next start.
+fn identities(dir: &Path) -> Vec<Finding> {
+    let look = |(path, checked): (PathBuf, Result<u64, String>)| match checked {
+        Ok(lines) => {
+            let name = path.file_name().unwrap_or_default().display();
+            finding(true, format!("old identities: {name}: {lines} are whole"))
+        }
+        Err(error) => finding(false, format!("old identities: {error}")),
+    };
+    OldIdentities::check(dir).into_iter().map(look).collect()
 }

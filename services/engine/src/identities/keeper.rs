@@ -1,0 +1,142 @@
+//! The thread that writes files of old identities: the writer freezes the state and goes on.
+
+use super::{FileError, OldFile, OldIdentities, set_aside};
+use crate::writer::{Message, StopReason};
+use settlement_core::remembered::Key;
+use settlement_core::state::State;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use valuta_journal::Cursor;
+
+/// After a failure, such as a full disk, a file is tried again after this.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+struct Order {
+    state: State,
+    cursor: Cursor,
+    files: OldIdentities,
+}
+
+/// What became of a file.
+pub(crate) type Kept = Result<Arc<OldFile>, FileError>;
+
+/// The writer's side.
+pub(crate) struct Keeper {
+    files: OldIdentities,
+    orders: SyncSender<Order>,
+    thread: JoinHandle<()>,
+    /// When the next may be ordered; `None`: one is being written.
+    next_from: Option<Instant>,
+    keys: Vec<Key>,
+}
+
+impl Keeper {
+    pub fn start(files: OldIdentities, mailbox: Sender<Message>) -> std::io::Result<Self> {
+        // One at a time: the writer orders none while one is written.
+        let (orders, ordered) = sync_channel(1);
+        let thread = std::thread::Builder::new()
+            .name("identities".to_owned())
+            .spawn(move || run(&ordered, &mailbox))?;
+        Ok(Self {
+            files,
+            orders,
+            thread,
+            next_from: Some(Instant::now()),
+            keys: Vec::new(),
+        })
+    }
+
+    /// Hands what files say under these keys to the state: what comes next is decided with it.
+    pub fn recall(
+        &mut self,
+        keys: impl Iterator<Item = Key>,
+        state: &mut State,
+    ) -> Result<(), StopReason> {
+        self.keys.clear();
+        self.keys.extend(keys);
+        let found = self.files.find(&self.keys).map_err(|error| {
+            set_aside(&error);
+            StopReason::Identities(error.to_string())
+        })?;
+        state.recall(found);
+        Ok(())
+    }
+
+    /// Has a file written for what is to leave, if that is not under way. All of the state up to the
+    /// cursor is durable, what is to leave with it.
+    pub fn order(&mut self, state: &mut State, cursor: Cursor) {
+        let due = self.next_from.is_some_and(|from| from <= Instant::now());
+        let Some(place) = state.aged().filter(|_| due) else {
+            return;
+        };
+        if self.files.hold(place) {
+            // Written before a crash, or by a replay.
+            return state.files_hold(place.number);
+        }
+        let order = Order {
+            state: state.freeze(),
+            cursor,
+            files: self.files.clone(),
+        };
+        // If its thread is gone it has panicked: nothing leaves any more, and nothing else ails.
+        if self.orders.send(order).is_ok() {
+            self.next_from = None;
+        }
+    }
+
+    /// A file was written, or not.
+    pub fn kept(&mut self, kept: Kept, state: &mut State) -> Result<(), StopReason> {
+        self.next_from = Some(Instant::now());
+        match kept {
+            Ok(file) => {
+                state.files_hold(file.head.place.number);
+                self.files.put(file, state);
+                Ok(())
+            }
+            Err(error @ FileError::Damaged { .. }) => {
+                set_aside(&error);
+                Err(StopReason::Identities(error.to_string()))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "old identities stay in memory; tried again later");
+                metrics::counter!("valuta_identities_failures_total").increment(1);
+                self.next_from = Some(Instant::now() + RETRY_AFTER);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the file that is being written.
+    pub fn finish(self) {
+        drop(self.orders);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread of old identities panicked");
+        }
+    }
+}
+
+fn run(orders: &Receiver<Order>, mailbox: &Sender<Message>) {
+    for Order {
+        state,
+        cursor,
+        files,
+    } in orders
+    {
+        let started = Instant::now();
+        let kept = files.write(&state, &cursor);
+        if let Ok(file) = &kept {
+            files.tidy(&state);
+            let lines = file.lines();
+            let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(file = %file.path().display(), lines, milliseconds, "identities kept");
+            metrics::gauge!("valuta_identities_kept").set(file.head.place.number as f64);
+        }
+        // What it shares with the live state is let go of before that changes.
+        drop(state);
+        if mailbox.send(Message::Kept(kept)).is_err() {
+            return;
+        }
+    }
+}
