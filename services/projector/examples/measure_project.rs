@@ -2,19 +2,22 @@
 //! inserted by the same statements.
 //!
 //! `cargo run --release -p valuta-projector --example measure_project [INSTRUCTIONS]`
+//!
+//! With `--features cluster`, PostgreSQL too: the server that `VALUTA_TEST_POSTGRES` names. Its limit is the
+//! tables as they are in the end, by one raw binary COPY each, which updates nothing.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../tests/support/script.rs"]
-#[allow(dead_code, missing_docs)]
-mod script;
+#[path = "../tests/support/mod.rs"]
+#[allow(missing_docs, unused_macros, unused_imports)]
+mod support;
 
-use script::{Script, batch_of, bic, cycle, leg};
 use settlement_core::event::{Entry, Event};
 use settlement_core::ids::Sequence;
 use settlement_core::rejection::Rejection;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use support::script::{Script, batch_of, bic, cycle, leg};
 use valuta_journal::{Cursor, Source};
 use valuta_projector::{Rows, SqliteStore, Store, StoreError};
 
@@ -158,17 +161,12 @@ fn main() {
     let memory = projected(&script, Nowhere);
     let ours = projected(&script, open("projected"));
     let limit = inserted(&recorded, open("inserted"));
-    let per_second = |time: Duration, count: u64| u128::from(count) * 1_000_000 / time.as_micros();
     for (what, time) in [
         ("read, decode, project", memory),
         ("the same rows inserted (the limit)", limit),
         ("journal to read model (ours)", ours),
     ] {
-        let rate = per_second(time, instructions);
-        println!(
-            "{what:<36} {:>8} ms {rate:>9} instructions/s",
-            time.as_millis()
-        );
+        tell(what, time, instructions, "instructions");
     }
     println!("ratio {} %", limit.as_micros() * 100 / ours.as_micros());
     let bytes = std::fs::metadata(directory.path().join("projected"))
@@ -178,4 +176,87 @@ fn main() {
         "{} bytes per instruction in the file",
         bytes / instructions.max(1)
     );
+    #[cfg(feature = "cluster")]
+    cluster::measure(&script, &recorded);
+}
+
+fn tell(what: &str, time: Duration, count: u64, things: &str) {
+    let rate = u128::from(count) * 1_000_000 / time.as_micros();
+    println!("{what:<36} {:>8} ms {rate:>9} {things}/s", time.as_millis());
+}
+
+#[cfg(feature = "cluster")]
+mod cluster {
+    use super::support::database::Database;
+    use super::support::postgres::Postgres;
+    use super::{Cursor, Duration, Instant, Rows, Script, projected, tell};
+    use std::io::{Read as _, Write as _};
+
+    /// Ours beside the limit.
+    pub fn measure(script: &Script, recorded: &[(Rows, Option<Cursor>)]) {
+        let database = Postgres::new();
+        let ours = projected(script, database.store());
+        let updated: usize = recorded.iter().map(|(rows, _)| rows.standings.len()).sum();
+        let updated = u64::try_from(updated).unwrap();
+        let (raw, copied) = copied(&database);
+        println!("PostgreSQL: {copied} rows, and {updated} updates of rows");
+        tell("raw binary COPY (the limit)", raw, copied, "rows");
+        tell(
+            "journal to read model (ours)",
+            ours,
+            copied + updated,
+            "rows",
+        );
+        let rate = |count: u64, time: Duration| u128::from(count) * 1_000_000 / time.as_micros();
+        let ratio = rate(copied + updated, ours) * 100 / rate(copied, raw);
+        println!(
+            "ratio {ratio} %, of the time {} %",
+            raw.as_micros() * 100 / ours.as_micros()
+        );
+    }
+
+    /// All rows into the same tables of another database, by one COPY for each table.
+    fn copied(from: &Postgres) -> (Duration, u64) {
+        let to = Postgres::new();
+        drop(to.store());
+        let (mut source, mut target) = (from.client(), to.client());
+        let months =
+            "SELECT DISTINCT date_trunc('month', day)::DATE::TEXT FROM valuta.instruction_rows";
+        for month in source.query(months, &[]).unwrap() {
+            let month: String = month.get(0);
+            let make = format!("SELECT valuta.make_month('{month}')");
+            target.batch_execute(&make).unwrap();
+        }
+        let tables =
+            "SELECT relname::TEXT FROM pg_class WHERE relnamespace = 'valuta'::REGNAMESPACE
+             AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'schema_history'";
+        let tables = source.query(tables, &[]).unwrap();
+        let tables: Vec<(String, Vec<u8>)> = tables
+            .iter()
+            .map(|row| {
+                let (table, mut bytes): (String, _) = (row.get(0), Vec::new());
+                let out = format!("COPY (SELECT * FROM valuta.{table}) TO STDOUT (FORMAT binary)");
+                source
+                    .copy_out(&out)
+                    .unwrap()
+                    .read_to_end(&mut bytes)
+                    .unwrap();
+                (table, bytes)
+            })
+            .collect();
+        target
+            .batch_execute("SET synchronous_commit = off; BEGIN")
+            .unwrap();
+        let (start, mut rows) = (Instant::now(), 0);
+        for (table, bytes) in &tables {
+            let copy = format!("COPY valuta.{table} FROM STDIN (FORMAT binary)");
+            let mut copy = target.copy_in(&copy).unwrap();
+            for part in bytes.chunks(1 << 18) {
+                copy.write_all(part).unwrap();
+            }
+            rows += copy.finish().unwrap();
+        }
+        target.batch_execute("COMMIT").unwrap();
+        (start.elapsed(), rows)
+    }
 }

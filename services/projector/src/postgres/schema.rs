@@ -140,7 +140,8 @@ fn told(error: &dyn std::error::Error) -> String {
 pub(super) enum Found {
     /// No such schema.
     Nothing,
-    /// A schema with nothing in it, as an administrator may have made it for us.
+    /// A schema with nothing in it, as an administrator may have made it for us, or as a crash left it
+    /// before the first migration.
     Empty,
     /// Ours, of this version.
     Ours(i64),
@@ -150,23 +151,25 @@ pub(super) enum Found {
 
 pub(super) fn found(session: &mut Session, schema: &str) -> Result<Found, Fault> {
     let row = session.query_one(
-        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
-             (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace($1)),
-             to_regclass($1 || '.' || $2) IS NOT NULL",
+        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::TEXT),
+             (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace($1::TEXT)
+              AND relname::TEXT NOT IN ($2::TEXT, $2::TEXT || '_pkey')),
+             to_regclass($1::TEXT || '.' || $2::TEXT) IS NOT NULL",
         &[&schema, &HISTORY],
     )?;
-    let (there, tables, history): (bool, i64, bool) = (row.get(0), row.get(1), row.get(2));
+    let (there, others, history): (bool, i64, bool) = (row.get(0), row.get(1), row.get(2));
     if !there {
         return Ok(Found::Nothing);
     }
-    if !history {
-        return Ok(if tables == 0 {
-            Found::Empty
-        } else {
-            Found::Foreign
-        });
-    }
-    let newest = format!("SELECT max(version)::BIGINT FROM {schema}.{HISTORY}");
-    let version: Option<i64> = session.query_one(&newest, &[])?.get(0);
-    Ok(version.map_or(Found::Foreign, Found::Ours))
+    let version: Option<i64> = if history {
+        let newest = format!("SELECT max(version)::BIGINT FROM {schema}.{HISTORY}");
+        session.query_one(&newest, &[])?.get(0)
+    } else {
+        None
+    };
+    Ok(match version {
+        Some(version) => Found::Ours(version),
+        None if others == 0 => Found::Empty,
+        None => Found::Foreign,
+    })
 }

@@ -116,7 +116,8 @@ impl Engine {
         record::push(&mut self.payload, input, events);
     }
 
-    fn record(&mut self) {
+    /// Ends the record: all its inputs are durable.
+    pub fn record(&mut self) {
         let payload = std::mem::take(&mut self.payload);
         if !payload.is_empty() {
             let time = self.now.0;
@@ -161,7 +162,7 @@ impl Engine {
         self.command(Caller::Operator, action);
     }
 
-    fn tick(&mut self) {
+    pub fn tick(&mut self) {
         let (next, now, mut events) = (Sequence(self.sequence + 1), self.now, Vec::new());
         self.state.execute_tick([7; 32], next, now, &mut events);
         if !events.is_empty() {
