@@ -33,7 +33,7 @@ pub use check::{CertificateError, check};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::run::{Cause, Problem, Removal};
+use crate::run::{Cause, Outcome, Problem, Removal, settle};
 
 /// Names the layout and its version.
 const MAGIC: &[u8; 16] = b"valuta-run-tr-v1";
@@ -97,6 +97,18 @@ impl Certificate {
             input_hash: problem.hash(),
             removals,
         }
+    }
+
+    /// The certificate of a run and the run's outcome, whose trace the certificate has; the input is
+    /// hashed while the run goes on.
+    pub fn of_run(problem: &Problem) -> (Self, Outcome) {
+        let (mut outcome, input_hash) = rayon::join(|| settle(problem), || problem.hash());
+        let removals = std::mem::take(&mut outcome.removals);
+        let certificate = Self {
+            input_hash,
+            removals,
+        };
+        (certificate, outcome)
     }
 
     /// The bytes of the layout in this module's header.

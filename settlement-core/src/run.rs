@@ -47,7 +47,9 @@ mod value;
 
 pub use bitmap::{Bitmap, BitmapError};
 pub use bypass::{Bypass, Component, LeftOut, bypass, left_out};
-pub use explain::{Explainer, PAY_IN_MAX, Reason, smallest_pay_ins};
+pub use explain::{
+    Explainer, PAY_IN_MAX, Reason, settle_explained, smallest_pay_in, smallest_pay_ins,
+};
 pub use parts::{Part, Parts};
 pub use problem::{
     AssetValue, Cap, FLOOR_NONE, HAIRCUT_SCALE, Leg, Problem, ProblemError, RATE_SCALED_MAX, Span,

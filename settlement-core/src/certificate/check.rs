@@ -7,6 +7,11 @@
 //! | 2 | start | O(legs)                     | all units settle; what fails then                         |
 //! | 3 | entry | O(legs) in all, and log keys a change of a test | it is what is forced next             |
 //! | 4 | end   | O(units)                    | nothing fails any more; the bitmap says what is left      |
+//!
+//! Of a long trace the two halves are replayed side by side, and beside the hash: what is forced next
+//! depends on nothing but which units are gone, and those before the second half are known from the
+//! trace, which the first half's replay proves. A fault in the first half goes before one in the second,
+//! so the verdict is that of one replay.
 
 mod holdings;
 
@@ -23,6 +28,8 @@ use crate::run::{Bitmap, Cause, Leg, Problem, Removal};
 
 /// A key that no unit debits.
 const RANK_NONE: u32 = u32::MAX;
+/// From so many entries on a trace is halved: below, starting twice costs more than it saves.
+const HALVED_ENTRIES_MIN: usize = 100_000;
 /// How many entries' legs are fetched at a time.
 const FETCHED_ENTRIES: usize = 32;
 
@@ -73,25 +80,68 @@ pub fn check(
     certificate: &Certificate,
     settled: &Bitmap,
 ) -> Result<(), CertificateError> {
-    if certificate.input_hash != problem.hash() {
+    let (expected, actual) = (problem.unit_count(), settled.bit_count());
+    let replayed = || {
+        if expected != actual {
+            return Err(CertificateError::UnitCountDiffers { expected, actual });
+        }
+        replay(problem, &certificate.removals, settled)
+    };
+    let (hash, verdict) = if certificate.removals.len() < HALVED_ENTRIES_MIN {
+        (problem.hash(), replayed())
+    } else {
+        rayon::join(|| problem.hash(), replayed)
+    };
+    if certificate.input_hash != hash {
         return Err(CertificateError::InputDiffers);
     }
-    let (expected, actual) = (problem.unit_count(), settled.bit_count());
-    if expected != actual {
-        return Err(CertificateError::UnitCountDiffers { expected, actual });
-    }
+    verdict
+}
+
+fn replay(problem: &Problem, trace: &[Removal], settled: &Bitmap) -> Result<(), CertificateError> {
+    let is_halved = trace.len() >= HALVED_ENTRIES_MIN;
+    let second = if is_halved { second_half(trace) } else { 0 };
     if fits_i128(problem) {
-        Replay::<i128>::start(problem, &certificate.removals).check(settled)
+        replay_halves::<i128>(problem, trace, second, settled)
     } else {
-        Replay::<I256>::start(problem, &certificate.removals).check(settled)
+        replay_halves::<I256>(problem, trace, second, settled)
+    }
+}
+
+/// The second half starts a step; if it is all of the trace, there is no first.
+fn replay_halves<N: Integer>(
+    problem: &Problem,
+    trace: &[Removal],
+    second: usize,
+    settled: &Bitmap,
+) -> Result<(), CertificateError> {
+    let last = || Replay::<N>::start(problem, trace, second).check(settled);
+    if second == 0 {
+        return last();
+    }
+    let first = || Replay::<N>::start(problem, trace, 0).check_up_to(second);
+    let (first, last) = rayon::join(first, last);
+    first.and(last)
+}
+
+/// The start of the step nearest to the middle.
+fn second_half(trace: &[Removal]) -> usize {
+    let middle = trace.len() / 2;
+    let starts = |entry: &Removal| matches!(entry.cause, Cause::Test { .. });
+    let before = trace[..middle].iter().rposition(starts).unwrap_or(0);
+    let after = trace[middle..].iter().position(starts);
+    match after {
+        Some(after) if after < middle - before => middle + after,
+        _ => before,
     }
 }
 
 struct Replay<'a, N> {
     problem: &'a Problem,
     trace: &'a [Removal],
-    /// How many entries of the trace were found to be forced.
+    /// Up to here the trace's entries are forced; of the second half, if those of the first are.
     entry: usize,
+    step: u32,
     holdings: Holdings<'a, N>,
     /// One bit per unit that is still in the set.
     present: Vec<u64>,
@@ -115,19 +165,27 @@ struct Queue {
 }
 
 impl<'a, N: Integer> Replay<'a, N> {
-    fn start(problem: &'a Problem, trace: &'a [Removal]) -> Self {
+    /// Before that entry, as if all entries before it were forced.
+    fn start(problem: &'a Problem, trace: &'a [Removal], entry: usize) -> Self {
         let queue = Queue {
             start: 0,
             end: 0,
             rank: RANK_NONE,
             is_in_heap: false,
         };
+        let mut present = vec![u64::MAX; problem.unit_count().div_ceil(u64::BITS) as usize];
+        let known = trace[..entry].iter().map(|removal| removal.unit);
+        for unit in known.filter(|&unit| unit < problem.unit_count()) {
+            present[word(unit)] &= !bit(unit);
+        }
+        let is_present = |unit| present[word(unit)] & bit(unit) != 0;
         let mut replay = Self {
             problem,
             trace,
-            entry: 0,
-            holdings: Holdings::new(problem),
-            present: vec![u64::MAX; problem.unit_count().div_ceil(u64::BITS) as usize],
+            entry,
+            step: if entry == 0 { 0 } else { trace[entry].step },
+            holdings: Holdings::new(problem, is_present),
+            present,
             queues: vec![queue; problem.account_count() as usize],
             members: Vec::new(),
             ranked: Vec::new(),
@@ -172,14 +230,10 @@ impl<'a, N: Integer> Replay<'a, N> {
         }
     }
 
-    /// Step by step, what is forced is what the trace says.
+    /// Step by step, what is forced is what the trace says, to its end.
     fn check(&mut self, settled: &Bitmap) -> Result<(), CertificateError> {
-        let mut step = 0;
-        while let Some((key, unit)) = self.first_failing() {
-            let cause = Cause::Test { key };
-            self.expect(Removal { unit, step, cause })?;
-            self.follow(step)?;
-            step += 1;
+        while self.start_step()? {
+            self.end_step()?;
         }
         if self.entry < self.trace.len() {
             let entry = self.entry;
@@ -190,6 +244,28 @@ impl<'a, N: Integer> Replay<'a, N> {
             Some(unit) => Err(CertificateError::SettledDiffers { unit }),
             None => Ok(()),
         }
+    }
+
+    /// The same up to an entry, which must then start a step.
+    fn check_up_to(&mut self, end: usize) -> Result<(), CertificateError> {
+        while self.start_step()? {
+            if self.entry > end {
+                return Ok(());
+            }
+            self.end_step()?;
+        }
+        let entry = self.entry;
+        Err(CertificateError::RemovalNotForced { entry })
+    }
+
+    /// Whether a test fails: then its key's last member goes.
+    fn start_step(&mut self) -> Result<bool, CertificateError> {
+        let Some((key, unit)) = self.first_failing() else {
+            return Ok(false);
+        };
+        let (step, cause) = (self.step, Cause::Test { key });
+        self.expect(Removal { unit, step, cause })?;
+        Ok(true)
     }
 
     /// The first key, by rank, that fails and has a member, and its last.
@@ -235,8 +311,8 @@ impl<'a, N: Integer> Replay<'a, N> {
     }
 
     /// From the entry that started the step on: each unit's legs are undone, and all behind it go.
-    fn follow(&mut self, step: u32) -> Result<(), CertificateError> {
-        let mut cursor = self.entry - 1;
+    fn end_step(&mut self) -> Result<(), CertificateError> {
+        let (mut cursor, step) = (self.entry - 1, self.step);
         while cursor < self.entry {
             if cursor.is_multiple_of(FETCHED_ENTRIES) {
                 self.fetch(cursor);
@@ -254,6 +330,8 @@ impl<'a, N: Integer> Replay<'a, N> {
             }
             cursor += 1;
         }
+        // The second half of a wrong trace may start with any number.
+        self.step = step.wrapping_add(1);
         Ok(())
     }
 
@@ -306,4 +384,70 @@ fn word(unit: u32) -> usize {
 
 fn bit(unit: u32) -> u64 {
     1 << (unit % u64::BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::settle;
+    use crate::table::mix;
+
+    fn random_problem(seed: u64) -> Problem {
+        let random = |at: u64, below: u64| mix(mix(seed) ^ at) % below;
+        let amount = |at, below| i64::try_from(random(at, below)).unwrap();
+        let balances = (0..6).map(|at| amount(at, 12)).collect();
+        let mut problem = Problem::new(balances, vec![0; 6]).unwrap();
+        for unit in 1..=20_u64 {
+            let leg = |at: u64| {
+                let debtor = random(at, 6) as u32;
+                Leg {
+                    debtor,
+                    creditor: (debtor + 1 + random(at + 1, 5) as u32) % 6,
+                    amount: 1 + amount(at + 2, 9),
+                }
+            };
+            problem
+                .push_unit(&[leg(unit << 8), leg(unit << 16)])
+                .unwrap();
+        }
+        problem
+    }
+
+    /// One entry is another's, is missing, or has another number.
+    fn change(trace: &mut Vec<Removal>, random: u64) {
+        let (at, other) = (
+            random as usize % trace.len(),
+            (random >> 16) as usize % trace.len(),
+        );
+        match random >> 60 {
+            0..4 => trace.swap(at, other),
+            4..8 => trace[at] = trace[other],
+            8..12 => trace[at].step = [0, trace[at].step + 1, u32::MAX][other % 3],
+            _ => drop(trace.remove(at)),
+        }
+    }
+
+    /// Cut at any step, a trace is found as true, and as wrong at the same entry, as in one piece.
+    #[test]
+    fn two_halves_are_as_one() {
+        let (mut cuts, mut true_ones) = (0, 0);
+        for seed in 0..4_000 {
+            let problem = random_problem(seed);
+            let outcome = settle(&problem);
+            let mut trace = outcome.removals;
+            if seed % 4 > 0 && !trace.is_empty() {
+                change(&mut trace, mix(seed));
+            }
+            let whole = replay_halves::<i128>(&problem, &trace, 0, &outcome.settled);
+            for (at, entry) in trace.iter().enumerate() {
+                if matches!(entry.cause, Cause::Test { .. }) {
+                    let halves = replay_halves::<i128>(&problem, &trace, at, &outcome.settled);
+                    assert_eq!(halves, whole, "seed {seed} cut at {at}");
+                    cuts += 1;
+                    true_ones += u32::from(whole.is_ok());
+                }
+            }
+        }
+        assert!(cuts > 5_000 && true_ones > 1_000, "{cuts} {true_ones}");
+    }
 }

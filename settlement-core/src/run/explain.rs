@@ -1,9 +1,10 @@
 //! Why a unit was left behind, and the smallest pay-in that frees it.
 //!
-//! | asked for       | cost             | how                                                              |
-//! |-----------------|------------------|------------------------------------------------------------------|
-//! | reasons of all  | O(legs)          | the trace is replayed: what failed, and by how much, as each step started |
+//! | asked for        | cost           | how                                                          |
+//! |------------------|----------------|--------------------------------------------------------------|
+//! | reasons of all   | O(legs)        | as each step starts: what fails, by how much; in the run itself, or in a replay of its trace |
 //! | pay-ins to one account that free each unit | about one run | one run, in which the pay-in shrinks |
+//! | that of one unit | less           | the same, until that unit goes                               |
 //!
 //! More money never settles less, so the sets `S(x)` that settle with a pay-in of `x` to one account
 //! shrink as `x` does, and one run passes through all of them: start with the largest pay-in there is;
@@ -12,10 +13,11 @@
 
 use fx::I256;
 
+use super::floors::Floors;
 use super::problem::Problem;
-use super::settle::{Run, Tests as _, add_all};
+use super::settle::{Failure, Kind, Run, Tests, add_all};
 use super::spanning::{Spanning, Test};
-use super::value::{Value, fits_narrow, power, value_decimals};
+use super::value::base_unit;
 use super::{Cause, Outcome, Removal};
 
 /// The largest pay-in that is tried, minor units: the largest amount that there is.
@@ -39,75 +41,87 @@ pub struct Reason {
     pub account: u32,
 }
 
-/// Explains one run.
-pub struct Explainer<'a> {
-    problem: &'a Problem,
-    removals: &'a [Removal],
-    /// By unit: its entry of the trace, if it was removed.
-    entries: Vec<Option<u32>>,
-    /// By step: its reason as it started.
-    steps: Vec<Reason>,
+/// Why each unit of a run was left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Explainer {
+    /// By unit: its step and cause, if it was removed.
+    entries: Vec<Option<(u32, Cause)>>,
+    steps: Vec<Step>,
+    /// A minor unit of the base asset, as a value.
+    base_unit: I256,
 }
 
-impl<'a> Explainer<'a> {
+/// A step of the trace: what failed as it started.
+#[derive(Debug, PartialEq, Eq)]
+struct Step {
+    key: u32,
+    failure: Failure,
+}
+
+impl Explainer {
     /// Replays the trace of `outcome`, which must be that of `problem`.
-    pub fn new(problem: &'a Problem, outcome: &'a Outcome) -> Self {
-        let mut entries = vec![None; problem.unit_count() as usize];
-        for (entry, removal) in (0_u32..).zip(&outcome.removals) {
-            entries[removal.unit as usize] = Some(entry);
-        }
-        let steps = if fits_narrow(problem, 0) {
-            reasons(problem, &outcome.removals, Spanning::<i128>::new(problem))
-        } else {
-            reasons(problem, &outcome.removals, Spanning::<I256>::new(problem))
+    pub fn new(problem: &Problem, outcome: &Outcome) -> Self {
+        let removals = &outcome.removals;
+        let steps = match Kind::of(problem, 0) {
+            Kind::Floors => replay(problem, removals, Floors::new(problem)),
+            Kind::Narrow => replay(problem, removals, Spanning::<i128>::new(problem)),
+            Kind::Wide => replay(problem, removals, Spanning::<I256>::new(problem)),
         };
+        Self::with_steps(problem, removals, steps)
+    }
+
+    fn with_steps(problem: &Problem, removals: &[Removal], steps: Vec<Step>) -> Self {
+        let mut entries = vec![None; problem.unit_count() as usize];
+        for removal in removals {
+            entries[removal.unit as usize] = Some((removal.step, removal.cause));
+        }
         Self {
-            problem,
-            removals: &outcome.removals,
             entries,
             steps,
+            base_unit: base_unit(problem),
         }
     }
 
     /// Why the unit was left behind; `None` if it settles.
     pub fn reason(&self, unit: u32) -> Option<Reason> {
-        let entry = self.entries[unit as usize]?;
-        let removal = self.removals[entry as usize];
-        Some(Reason {
-            cause: removal.cause,
-            ..self.steps[removal.step as usize]
-        })
-    }
-
-    /// [`smallest_pay_ins`] of the problem.
-    pub fn smallest_pay_ins(&self, account: u32) -> Vec<Option<i64>> {
-        smallest_pay_ins(self.problem, account)
+        let (step, cause) = self.entries[unit as usize]?;
+        let Step { key, failure } = self.steps[step as usize];
+        Some(Reason::new(cause, key, failure, self.base_unit))
     }
 }
 
-/// By unit, the smallest pay-in to the account with which it settles, order kept, minor units: `Some(0)`
-/// if it settles as it is, `None` if no pay-in to this account frees it.
-pub fn smallest_pay_ins(problem: &Problem, account: u32) -> Vec<Option<i64>> {
-    if fits_narrow(problem, PAY_IN_MAX) {
-        free_each(problem, account, Spanning::<i128>::new(problem))
-    } else {
-        free_each(problem, account, Spanning::<I256>::new(problem))
-    }
+/// As [`settle`](super::settle()), and why it leaves behind what it does, without a replay.
+pub fn settle_explained(problem: &Problem) -> (Outcome, Explainer) {
+    let (outcome, steps) = match Kind::of(problem, 0) {
+        Kind::Floors => settle_with_steps(problem, Floors::new(problem)),
+        Kind::Narrow => settle_with_steps(problem, Spanning::<i128>::new(problem)),
+        Kind::Wide => settle_with_steps(problem, Spanning::<I256>::new(problem)),
+    };
+    let explainer = Explainer::with_steps(problem, &outcome.removals, steps);
+    (outcome, explainer)
 }
 
-fn reasons<V: Value>(
-    problem: &Problem,
-    removals: &[Removal],
-    mut tests: Spanning<'_, V>,
-) -> Vec<Reason> {
-    for leg in problem.legs() {
-        tests.add(leg);
+fn settle_with_steps<T: Tests>(problem: &Problem, tests: T) -> (Outcome, Vec<Step>) {
+    let mut run = match Run::start_unless_all_settle(problem, tests) {
+        Err(all_settle) => return (all_settle, Vec::new()),
+        Ok(run) => run,
+    };
+    let mut steps = Vec::new();
+    while let Some(key) = run.first_failing() {
+        let failure = run.tests.failure(problem, key);
+        steps.push(Step { key, failure });
+        run.step(key);
     }
-    tests.added();
+    (run.finish(), steps)
+}
+
+fn replay<T: Tests>(problem: &Problem, removals: &[Removal], mut tests: T) -> Vec<Step> {
+    add_all(problem, &mut tests);
     let mut steps = Vec::new();
     for removal in removals {
         if let Cause::Test { key } = removal.cause {
-            steps.push(reason(problem, &tests, key));
+            let failure = tests.failure(problem, key);
+            steps.push(Step { key, failure });
         }
         for leg in problem.unit(removal.unit) {
             tests.remove(leg);
@@ -116,50 +130,62 @@ fn reasons<V: Value>(
     steps
 }
 
-/// Why a key fails now.
-pub(super) fn reason<V: Value>(problem: &Problem, tests: &Spanning<'_, V>, key: u32) -> Reason {
-    let test = tests.first_failing(key);
-    let test = test.expect("a step starts with a key that fails");
-    let missing = tests.missing(key, test);
-    let (account, missing) = match test {
-        Test::Floor { account } => (account, missing),
-        Test::BilateralCap { cap } => (problem.caps()[cap as usize].debtor, missing),
-        Test::AggregateShort | Test::AccountValue => {
-            let account = tests.largest_short(key).unwrap_or(key);
-            (account, in_base_rounded_up(problem, missing))
+impl Reason {
+    /// `base_unit` is what a minor unit of the base asset is worth.
+    pub(super) fn new(cause: Cause, key: u32, failure: Failure, base_unit: I256) -> Self {
+        let missing = match failure.test {
+            Test::Floor { .. } | Test::BilateralCap { .. } => failure.missing,
+            Test::AggregateShort | Test::AccountValue => {
+                (failure.missing + base_unit - I256::ONE) / base_unit
+            }
+        };
+        Self {
+            cause,
+            key,
+            test: failure.test,
+            missing: i128::try_from(missing).unwrap_or(i128::MAX),
+            account: failure.account,
         }
-    };
-    Reason {
-        cause: Cause::Test { key },
-        key,
-        test,
-        missing: i128::try_from(missing).unwrap_or(i128::MAX),
-        account,
     }
 }
 
-/// A value above zero in minor units of the base asset.
-fn in_base_rounded_up(problem: &Problem, value: I256) -> I256 {
-    let unit = power(value_decimals(problem) - problem.base_decimals());
-    (value + unit - I256::ONE) / unit
+/// By unit, the smallest pay-in to the account with which it settles, order kept, minor units: `Some(0)`
+/// if it settles as it is, `None` if no pay-in to this account frees it.
+pub fn smallest_pay_ins(problem: &Problem, account: u32) -> Vec<Option<i64>> {
+    pay_ins(problem, account, None)
 }
 
-fn free_each<V: Value>(
+/// That of one unit: the search ends as soon as it is known.
+pub fn smallest_pay_in(problem: &Problem, account: u32, unit: u32) -> Option<i64> {
+    pay_ins(problem, account, Some(unit))[unit as usize]
+}
+
+fn pay_ins(problem: &Problem, account: u32, only: Option<u32>) -> Vec<Option<i64>> {
+    match Kind::of(problem, PAY_IN_MAX) {
+        Kind::Floors => free_each(problem, account, only, Floors::new(problem)),
+        Kind::Narrow => free_each(problem, account, only, Spanning::<i128>::new(problem)),
+        Kind::Wide => free_each(problem, account, only, Spanning::<I256>::new(problem)),
+    }
+}
+
+/// By unit. If `only` one is asked for, the run ends once that is removed, and says nothing of others.
+fn free_each<T: Tests>(
     problem: &Problem,
     account: u32,
-    mut tests: Spanning<'_, V>,
+    only: Option<u32>,
+    mut tests: T,
 ) -> Vec<Option<i64>> {
     let census = add_all(problem, &mut tests);
     tests.change(account, i128::from(PAY_IN_MAX));
     let mut run = Run::start(problem, tests, census);
-    run.exhaust();
+    exhaust(&mut run, only);
     let mut found = vec![Some(0); problem.unit_count() as usize];
     for removal in &run.removals {
         found[removal.unit as usize] = None;
     }
     let key = problem.key(account);
     let mut pay_in = PAY_IN_MAX;
-    while !run.queues.is_empty(key) {
+    while goes_on(&run, only) && !run.queues.is_empty(key) {
         let needed = least_passing(&mut run.tests, key, account, pay_in);
         if needed == 0 {
             break;
@@ -168,7 +194,7 @@ fn free_each<V: Value>(
         run.tests.change(account, -1);
         run.retest(key);
         let known = run.removals.len();
-        run.exhaust();
+        exhaust(&mut run, only);
         for removal in &run.removals[known..] {
             found[removal.unit as usize] = Some(needed);
         }
@@ -176,14 +202,22 @@ fn free_each<V: Value>(
     found
 }
 
+/// Takes steps until no test fails, or all is known that is asked for.
+fn exhaust<T: Tests>(run: &mut Run<'_, T>, only: Option<u32>) {
+    while goes_on(run, only)
+        && let Some(key) = run.first_failing()
+    {
+        run.step(key);
+    }
+}
+
+fn goes_on<T: Tests>(run: &Run<'_, T>, only: Option<u32>) -> bool {
+    only.is_none_or(|unit| run.holds(unit))
+}
+
 /// Lowers the account's pay-in to the least with which its key passes, as it does with `pay_in`, and
 /// answers it.
-fn least_passing<V: Value>(
-    tests: &mut Spanning<'_, V>,
-    key: u32,
-    account: u32,
-    pay_in: i64,
-) -> i64 {
+fn least_passing<T: Tests>(tests: &mut T, key: u32, account: u32, pay_in: i64) -> i64 {
     let (mut low, mut high, mut now) = (0, pay_in, pay_in);
     while low < high {
         let middle = low + (high - low) / 2;

@@ -1,7 +1,10 @@
 //! The one test of a run in which every account is a key: it ends at or above its floor.
 
+use fx::I256;
+
 use super::problem::{FLOOR_NONE, Leg, Problem};
-use super::settle::Tests;
+use super::settle::{Failure, Tests};
+use super::spanning::Test;
 
 /// Stands for [`FLOOR_NONE`]: no sum of balances and legs comes near it.
 const BOTTOM: i128 = -(1 << 120);
@@ -48,6 +51,19 @@ impl Tests for Floors {
     #[inline]
     fn fails(&self, key: u32) -> bool {
         self.headroom[key as usize] < 0
+    }
+
+    fn failure(&self, _: &Problem, key: u32) -> Failure {
+        Failure {
+            test: Test::Floor { account: key },
+            account: key,
+            missing: I256::from(-self.headroom[key as usize]),
+        }
+    }
+
+    #[inline]
+    fn change(&mut self, account: u32, change: i128) {
+        self.headroom[account as usize] += change;
     }
 
     fn added(&mut self) {}

@@ -21,8 +21,69 @@ pub struct Part {
     pub problem: Problem,
     /// By unit of the part: its place in the whole.
     pub units: Vec<u32>,
-    /// By account of the part: its number in the whole, ascending.
-    accounts: Vec<u32>,
+    accounts: Numbered,
+}
+
+/// A set of numbers, and the place of each: a bit for every number there is, and for every word of them
+/// how many lie before it.
+struct Numbered {
+    words: Vec<u64>,
+    before: Vec<u32>,
+}
+
+impl Numbered {
+    /// None of `0..count`.
+    fn none(count: u32) -> Self {
+        Self {
+            words: vec![0; count.div_ceil(u64::BITS) as usize],
+            before: Vec::new(),
+        }
+    }
+
+    fn word(&self, number: u32) -> u64 {
+        self.words[(number / u64::BITS) as usize]
+    }
+
+    fn has(&self, number: u32) -> bool {
+        self.word(number) & bit(number) != 0
+    }
+
+    fn insert(&mut self, number: u32) {
+        self.words[(number / u64::BITS) as usize] |= bit(number);
+    }
+
+    /// All are in: their places are counted.
+    fn count(&mut self) {
+        let mut before = 0;
+        let counts = self.words.iter().map(|word| {
+            let here = before;
+            before += word.count_ones();
+            here
+        });
+        self.before = counts.collect();
+    }
+
+    fn place(&self, number: u32) -> Option<u32> {
+        let below = self.word(number) & (bit(number) - 1);
+        let before = self.before[(number / u64::BITS) as usize];
+        self.has(number).then(|| before + below.count_ones())
+    }
+
+    /// Ascending.
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        (0..)
+            .step_by(64)
+            .zip(&self.words)
+            .flat_map(|(first, &word)| {
+                let next = |&left: &u64| Some(left & (left - 1)).filter(|&left| left != 0);
+                let left = std::iter::successors(Some(word).filter(|&word| word != 0), next);
+                left.map(move |left| first + left.trailing_zeros())
+            })
+    }
+}
+
+fn bit(number: u32) -> u64 {
+    1 << (number % u64::BITS)
 }
 
 impl Parts {
@@ -54,9 +115,15 @@ impl Parts {
         Self { roots, units }
     }
 
-    /// The part that holds an account; without units if none debits its key.
+    /// Names the part that holds an account.
+    pub fn root(&self, problem: &Problem, account: u32) -> u32 {
+        self.roots[problem.key(account) as usize]
+    }
+
+    /// The part that holds an account; without units if none debits its key. Costs as much as reading
+    /// its legs, and a bit for every account of the whole.
     pub fn of_account(&self, problem: &Problem, account: u32) -> Part {
-        let root = self.roots[problem.key(account) as usize];
+        let root = self.root(problem, account);
         let from = self.units.partition_point(|&(part, _)| part < root);
         let to = self.units.partition_point(|&(part, _)| part <= root);
         let units = self.units[from..to].iter().map(|&(_, unit)| unit).collect();
@@ -66,23 +133,23 @@ impl Parts {
 
 impl Part {
     fn new(whole: &Problem, units: Vec<u32>, account: u32) -> Self {
-        let legs = units.iter().flat_map(|&unit| whole.unit(unit));
-        let mut accounts: Vec<u32> = legs.flat_map(|leg| [leg.debtor, leg.creditor]).collect();
-        accounts.push(account);
-        let mut keys: Vec<u32> = accounts.iter().map(|&account| whole.key(account)).collect();
-        keys.sort_unstable();
+        let mut accounts = Numbered::none(whole.account_count());
+        accounts.insert(account);
+        for leg in units.iter().flat_map(|&unit| whole.unit(unit)) {
+            accounts.insert(leg.debtor);
+            accounts.insert(leg.creditor);
+        }
         // A test that spans accounts reads all of them.
-        let spans = whole.spans().iter();
-        let spans: Vec<&Span> = spans
-            .filter(|span| keys.binary_search(&span.accounts[0].0).is_ok())
-            .collect();
-        accounts.extend(
-            spans
+        let touched = |span: &&Span| {
+            span.accounts
                 .iter()
-                .flat_map(|span| span.accounts.iter().map(|&(account, _)| account)),
-        );
-        accounts.sort_unstable();
-        accounts.dedup();
+                .any(|&(account, _)| accounts.has(account))
+        };
+        let spans: Vec<&Span> = whole.spans().iter().filter(touched).collect();
+        for &(account, _) in spans.iter().flat_map(|span| &span.accounts) {
+            accounts.insert(account);
+        }
+        accounts.count();
         let mut part = Self {
             problem: Problem::new(Vec::new(), Vec::new()).expect("as many floors as balances"),
             units,
@@ -94,12 +161,7 @@ impl Part {
 
     fn build(&self, whole: &Problem, spans: &[&Span]) -> Problem {
         const TAKEN: &str = "what the whole problem has, its part may have";
-        let of = |values: &[i64]| {
-            self.accounts
-                .iter()
-                .map(|&at| values[at as usize])
-                .collect()
-        };
+        let of = |values: &[i64]| self.accounts.iter().map(|at| values[at as usize]).collect();
         let mut problem = Problem::new(of(whole.balances()), of(whole.floors())).expect(TAKEN);
         if !spans.is_empty() {
             let span = |span: &&Span| Span {
@@ -123,13 +185,16 @@ impl Part {
             })
         });
         problem = problem.with_caps(caps.collect()).expect(TAKEN);
+        problem.reserve(self.units.len(), self.units.len());
+        let mut legs = Vec::new();
         for &unit in &self.units {
-            let legs = whole.unit(unit).iter().map(|leg| Leg {
+            legs.clear();
+            legs.extend(whole.unit(unit).iter().map(|leg| Leg {
                 debtor: self.number(leg.debtor),
                 creditor: self.number(leg.creditor),
                 amount: leg.amount,
-            });
-            problem.push_unit(&legs.collect::<Vec<_>>()).expect(TAKEN);
+            }));
+            problem.push_unit(&legs).expect(TAKEN);
         }
         problem
     }
@@ -140,7 +205,6 @@ impl Part {
 
     /// An account of the whole, as the part numbers it.
     pub fn account(&self, account: u32) -> Option<u32> {
-        let at = self.accounts.binary_search(&account).ok()?;
-        Some(u32::try_from(at).expect("no more than the whole has"))
+        self.accounts.place(account)
     }
 }

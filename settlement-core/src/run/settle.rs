@@ -9,7 +9,7 @@ use super::floors::Floors;
 use super::lowest::LowestSet;
 use super::problem::{Leg, Problem};
 use super::queues::{Census, Queues};
-use super::spanning::Spanning;
+use super::spanning::{Spanning, Test};
 use super::value::fits_narrow;
 use super::{Cause, Outcome, Removal};
 
@@ -31,8 +31,24 @@ pub(super) trait Tests {
     /// Whether a test of the key fails, members or not.
     fn fails(&self, key: u32) -> bool;
 
+    /// The key's first failing test in order of precedence; the key must fail.
+    fn failure(&self, problem: &Problem, key: u32) -> Failure;
+
+    /// Money comes to the account from outside, or goes.
+    fn change(&mut self, account: u32, change: i128);
+
     /// What each account holds once the present set has settled, minor units.
     fn closing(&self, problem: &Problem) -> Vec<i128>;
+}
+
+/// What a failing key lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) test: Test,
+    /// The binding account.
+    pub(super) account: u32,
+    /// Minor units or, for a test that spans accounts, a value.
+    pub(super) missing: I256,
 }
 
 /// Runs the problem: pure, and linear in its legs.
@@ -41,29 +57,44 @@ pub(super) trait Tests {
 /// unit in turn, in order of removal, takes along the members behind it in the queue of each key that
 /// it debits: keys in order of its legs, members from the last forward.
 pub fn settle(problem: &Problem) -> Outcome {
-    if problem.spans().is_empty() && problem.caps().is_empty() {
-        settle_under(problem, Floors::new(problem))
-    } else if fits_narrow(problem, 0) {
-        settle_under(problem, Spanning::<i128>::new(problem))
-    } else {
-        settle_under(problem, Spanning::<I256>::new(problem))
+    match Kind::of(problem, 0) {
+        Kind::Floors => settle_under(problem, Floors::new(problem)),
+        Kind::Narrow => settle_under(problem, Spanning::<i128>::new(problem)),
+        Kind::Wide => settle_under(problem, Spanning::<I256>::new(problem)),
     }
 }
 
-fn settle_under<T: Tests>(problem: &Problem, mut tests: T) -> Outcome {
-    let census = add_all(problem, &mut tests);
-    // When all settles nobody asks who stands behind whom: the queues are never laid out.
-    if !census.ranked.iter().any(|&key| tests.fails(key)) {
-        let settled = Bitmap::all(problem.unit_count());
-        return Outcome {
-            settled,
-            closing: tests.closing(problem),
-            removals: Vec::new(),
-        };
+/// Which tests a problem needs.
+pub(super) enum Kind {
+    /// Floors alone.
+    Floors,
+    /// All, with values in 128 bits.
+    Narrow,
+    /// All, with values in 256 bits.
+    Wide,
+}
+
+impl Kind {
+    /// With as much more on each account as `pay_in` says, minor units.
+    pub(super) fn of(problem: &Problem, pay_in: i64) -> Self {
+        if problem.spans().is_empty() && problem.caps().is_empty() {
+            Self::Floors
+        } else if fits_narrow(problem, pay_in) {
+            Self::Narrow
+        } else {
+            Self::Wide
+        }
     }
-    let mut run = Run::start(problem, tests, census);
-    run.exhaust();
-    run.finish()
+}
+
+fn settle_under<T: Tests>(problem: &Problem, tests: T) -> Outcome {
+    match Run::start_unless_all_settle(problem, tests) {
+        Err(all_settle) => all_settle,
+        Ok(mut run) => {
+            run.exhaust();
+            run.finish()
+        }
+    }
 }
 
 /// Brings every unit into the set.
@@ -92,6 +123,24 @@ pub(super) struct Run<'a, T> {
 }
 
 impl<'a, T: Tests> Run<'a, T> {
+    /// The run; or its outcome, if all settle: then nobody asks who stands behind whom, and the queues
+    /// are never laid out.
+    pub(super) fn start_unless_all_settle(
+        problem: &'a Problem,
+        mut tests: T,
+    ) -> Result<Self, Outcome> {
+        let census = add_all(problem, &mut tests);
+        if census.ranked.iter().any(|&key| tests.fails(key)) {
+            return Ok(Self::start(problem, tests, census));
+        }
+        let settled = Bitmap::all(problem.unit_count());
+        Err(Outcome {
+            settled,
+            closing: tests.closing(problem),
+            removals: Vec::new(),
+        })
+    }
+
     pub(super) fn start(problem: &'a Problem, tests: T, census: Census) -> Self {
         let queues = census.queues(problem);
         let ranked = census.ranked;
@@ -116,14 +165,25 @@ impl<'a, T: Tests> Run<'a, T> {
 
     /// Takes steps until no test fails.
     pub(super) fn exhaust(&mut self) {
-        while let Some(rank) = self.failing.lowest() {
-            self.step(self.ranked[rank as usize]);
+        while let Some(key) = self.first_failing() {
+            self.step(key);
         }
+    }
+
+    /// The first failing key that has a member, in order of first debit.
+    pub(super) fn first_failing(&self) -> Option<u32> {
+        let rank = self.failing.lowest()?;
+        Some(self.ranked[rank as usize])
+    }
+
+    /// Whether the unit is still in the set.
+    pub(super) fn holds(&self, unit: u32) -> bool {
+        self.settled.get(unit)
     }
 
     /// Removes the failing key's last member and all that follows. The trace itself is the list of
     /// those whose followers are still to be removed.
-    fn step(&mut self, key: u32) {
+    pub(super) fn step(&mut self, key: u32) {
         let problem = self.problem;
         fetch(
             self.queues
@@ -192,7 +252,7 @@ impl<'a, T: Tests> Run<'a, T> {
         }
     }
 
-    fn finish(self) -> Outcome {
+    pub(super) fn finish(self) -> Outcome {
         let closing = self.tests.closing(self.problem);
         Outcome {
             settled: self.settled,

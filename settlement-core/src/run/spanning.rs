@@ -4,7 +4,7 @@ use fx::I256;
 
 use super::floors::wide;
 use super::problem::{Leg, Problem, Span};
-use super::settle::Tests;
+use super::settle::{Failure, Tests};
 use super::value::{Value, Weights, base_value, common_decimals, weights};
 
 /// Of an account that no span covers.
@@ -127,7 +127,7 @@ impl<'a, V: Value> Spanning<'a, V> {
     }
 
     /// The first failing test of a key, in order of precedence.
-    pub(super) fn first_failing(&self, key: u32) -> Option<Test> {
+    fn first_failing(&self, key: u32) -> Option<Test> {
         let account = &self.accounts[key as usize];
         let below = |account: u32| {
             let found = &self.accounts[account as usize];
@@ -166,7 +166,7 @@ impl<'a, V: Value> Spanning<'a, V> {
     }
 
     /// By how much a test of the key fails: minor units for a floor and a cap, else a value.
-    pub(super) fn missing(&self, key: u32, test: Test) -> I256 {
+    fn missing(&self, key: u32, test: Test) -> I256 {
         let sums = || &self.sums[self.accounts[key as usize].span as usize];
         match test {
             Test::Floor { account } => {
@@ -187,7 +187,7 @@ impl<'a, V: Value> Spanning<'a, V> {
 
     /// The account of the key's participant with the largest short in base value, the first of equal
     /// ones; `None` if none is short.
-    pub(super) fn largest_short(&self, key: u32) -> Option<u32> {
+    fn largest_short(&self, key: u32) -> Option<u32> {
         let span = self.accounts[key as usize].span;
         let mut largest: Option<(V, u32)> = None;
         for &(account, _) in &self.problem.spans()[span as usize].accounts {
@@ -201,24 +201,6 @@ impl<'a, V: Value> Spanning<'a, V> {
             }
         }
         largest.map(|(_, account)| account)
-    }
-
-    /// Money comes in from outside, or goes.
-    pub(super) fn change(&mut self, account: u32, change: i128) {
-        let account = &mut self.accounts[account as usize];
-        if account.span == SPAN_NONE {
-            account.balance += change;
-            return;
-        }
-        let (short_before, value_before) = account.values();
-        let was_below = account.balance < account.floor;
-        account.balance += change;
-        let is_below = account.balance < account.floor;
-        let (short, value) = account.values();
-        let sums = &mut self.sums[account.span as usize];
-        sums.aggregate_short = sums.aggregate_short + short - short_before;
-        sums.value = sums.value + value - value_before;
-        sums.below_floor = sums.below_floor + u32::from(is_below) - u32::from(was_below);
     }
 
     /// The cap on what `debtor` pays `creditor`.
@@ -353,6 +335,38 @@ impl<V: Value> Tests for Spanning<'_, V> {
         }
         let sums = &self.sums[account.span as usize];
         sums.below_floor > 0 || sums.exceeds_aggregate() || sums.lacks_value()
+    }
+
+    fn failure(&self, _: &Problem, key: u32) -> Failure {
+        let test = self.first_failing(key);
+        let test = test.expect("a key that fails has a test that does");
+        let account = match test {
+            Test::Floor { account } => account,
+            Test::BilateralCap { cap } => self.problem.caps()[cap as usize].debtor,
+            Test::AggregateShort | Test::AccountValue => self.largest_short(key).unwrap_or(key),
+        };
+        Failure {
+            test,
+            account,
+            missing: self.missing(key, test),
+        }
+    }
+
+    fn change(&mut self, account: u32, change: i128) {
+        let account = &mut self.accounts[account as usize];
+        if account.span == SPAN_NONE {
+            account.balance += change;
+            return;
+        }
+        let (short_before, value_before) = account.values();
+        let was_below = account.balance < account.floor;
+        account.balance += change;
+        let is_below = account.balance < account.floor;
+        let (short, value) = account.values();
+        let sums = &mut self.sums[account.span as usize];
+        sums.aggregate_short = sums.aggregate_short + short - short_before;
+        sums.value = sums.value + value - value_before;
+        sums.below_floor = sums.below_floor + u32::from(is_below) - u32::from(was_below);
     }
 
     fn closing(&self, _: &Problem) -> Vec<i128> {

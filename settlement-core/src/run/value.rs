@@ -77,7 +77,7 @@ pub(super) fn weights(asset: &AssetValue, decimals: u8) -> Weights<I256> {
     }
 }
 
-pub(super) fn power(exponent: u8) -> I256 {
+fn power(exponent: u8) -> I256 {
     I256::new(10).pow(u32::from(exponent))
 }
 
@@ -88,13 +88,18 @@ pub(super) fn common_decimals(problem: &Problem) -> u8 {
 }
 
 /// Decimals of a value in the base asset.
-pub(super) fn value_decimals(problem: &Problem) -> u8 {
+fn value_decimals(problem: &Problem) -> u8 {
     VALUATION_DECIMALS + HAIRCUT_DECIMALS + common_decimals(problem)
 }
 
 /// An amount of the base asset, in minor units, as a value.
 pub(super) fn base_value(problem: &Problem, minor: i64) -> I256 {
-    I256::from(minor) * power(value_decimals(problem) - problem.base_decimals())
+    I256::from(minor) * base_unit(problem)
+}
+
+/// A minor unit of the base asset, as a value.
+pub(super) fn base_unit(problem: &Problem) -> I256 {
+    power(value_decimals(problem) - problem.base_decimals())
 }
 
 /// Whether no value that any set of units leads to leaves 126 bits, with as much more on each account as

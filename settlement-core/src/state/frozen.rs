@@ -2,7 +2,7 @@
 //!
 //! | question      | cost                                            | module    |
 //! |---------------|-------------------------------------------------|-----------|
-//! | explain       | one run a lane, then one of its part a binding account, each once | `explain` |
+//! | explain       | one run a lane, then one of its part for the first unit of a binding account, and one for all others | `explain` |
 //! | what-if       | two runs                                        | `what_if` |
 //! | funding       | the accounts and units                          | `funding` |
 //!
@@ -17,7 +17,9 @@ use super::identities::{EntryId, Standing};
 use super::queues::Place;
 use crate::ids::{CycleName, Sequence, Timestamp};
 use crate::instruction::Priority;
-use crate::run::{Explainer, Outcome, Parts, Problem, Reason, settle, smallest_pay_ins};
+use crate::run::{
+    Explainer, Outcome, Part, Parts, Problem, settle_explained, smallest_pay_in, smallest_pay_ins,
+};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -51,16 +53,38 @@ pub(super) struct RunInputs {
 struct RunView {
     inputs: RunInputs,
     outcome: Outcome,
-    reasons: Vec<Option<Reason>>,
+    explainer: Explainer,
     /// By place: its unit.
     places: BTreeMap<EntryId, u32>,
     parts: Parts,
+    /// The largest part that was asked for, by its root.
+    part: Mutex<Option<(u32, Arc<Part>)>>,
     /// By account.
     pay_ins: Mutex<BTreeMap<u32, PayIns>>,
 }
 
-/// The units of one account's part, ascending, and the [`smallest_pay_ins`] to it that free each.
-type PayIns = Arc<(Vec<u32>, Vec<Option<i64>>)>;
+/// The smallest pay-ins to one account that are known: the first that is asked for is searched alone,
+/// the second time all are.
+enum PayIns {
+    /// A unit, and its own.
+    One(u32, Option<i64>),
+    /// The units of the account's part, ascending, and those of each.
+    All(Vec<u32>, Vec<Option<i64>>),
+}
+
+impl PayIns {
+    /// Of a unit, if it is known.
+    fn get(&self, unit: u32) -> Option<Option<i64>> {
+        match self {
+            Self::One(known, pay_in) => (*known == unit).then_some(*pay_in),
+            // A unit of another part is freed by no pay-in here.
+            Self::All(units, pay_ins) => {
+                let at = units.binary_search(&unit).ok();
+                Some(at.and_then(|at| pay_ins[at]))
+            }
+        }
+    }
+}
 
 impl FrozenView {
     /// A view of `state`, which has applied all up to `sequence`, the last at record time `time`.
@@ -138,17 +162,15 @@ impl State {
 
 impl RunView {
     fn new(inputs: RunInputs) -> Self {
-        let outcome = settle(&inputs.problem);
-        let explainer = Explainer::new(&inputs.problem, &outcome);
-        let units = 0..inputs.problem.unit_count();
-        let reasons = units.map(|unit| explainer.reason(unit)).collect();
+        let (outcome, explainer) = settle_explained(&inputs.problem);
         let places = (0..).zip(&inputs.units);
         Self {
-            reasons,
             places: places.map(|(unit, &(.., place))| (place, unit)).collect(),
             parts: Parts::new(&inputs.problem),
             outcome,
+            explainer,
             inputs,
+            part: Mutex::default(),
             pay_ins: Mutex::default(),
         }
     }
@@ -156,19 +178,44 @@ impl RunView {
     /// The smallest pay-in to the account that frees the unit.
     fn smallest_pay_in(&self, unit: u32, account: u32) -> Option<i64> {
         let mut known = self.pay_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        let pay_ins = known
-            .entry(account)
-            .or_insert_with(|| Arc::new(self.pay_ins_to(account)));
-        let (units, pay_ins) = &**pay_ins;
-        // A unit of another part is freed by no pay-in here.
-        let at = units.binary_search(&unit).ok()?;
-        pay_ins[at]
+        let found = known.get(&account).map(|pay_ins| pay_ins.get(unit));
+        if let Some(Some(pay_in)) = found {
+            return pay_in;
+        }
+        let part = self.part(account);
+        let here = part.account(account).expect("the part was made for it");
+        let pay_ins = if found.is_none() {
+            let at = part.units.binary_search(&unit).ok();
+            let at = at.and_then(|at| u32::try_from(at).ok());
+            let pay_in = at.and_then(|at| smallest_pay_in(&part.problem, here, at));
+            PayIns::One(unit, pay_in)
+        } else {
+            let pay_ins = smallest_pay_ins(&part.problem, here);
+            PayIns::All(part.units.clone(), pay_ins)
+        };
+        let pay_in = pay_ins.get(unit).expect("searched for");
+        known.insert(account, pay_ins);
+        pay_in
     }
 
-    fn pay_ins_to(&self, account: u32) -> (Vec<u32>, Vec<Option<i64>>) {
-        let part = self.parts.of_account(&self.inputs.problem, account);
-        let account = part.account(account).expect("the part was made for it");
-        let pay_ins = smallest_pay_ins(&part.problem, account);
-        (part.units, pay_ins)
+    /// The part that holds the account. The largest so far is kept.
+    fn part(&self, account: u32) -> Arc<Part> {
+        let root = self.parts.root(&self.inputs.problem, account);
+        let mut kept = self.part.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, part)) = &*kept
+            && *known == root
+            && part.account(account).is_some()
+        {
+            return Arc::clone(part);
+        }
+        let part = Arc::new(self.parts.of_account(&self.inputs.problem, account));
+        let size = |part: &Part| part.units.len();
+        if kept
+            .as_ref()
+            .is_none_or(|(_, kept)| size(kept) < size(&part))
+        {
+            *kept = Some((root, Arc::clone(&part)));
+        }
+        part
     }
 }

@@ -36,8 +36,8 @@ pub struct RunRequest {
 impl RunRequest {
     /// Runs it; pure. `seed` is for the batch's salts: random, and never disclosed.
     pub fn run(self, seed: [u8; 32]) -> RunResult {
-        let outcome = run::settle(&self.problem);
-        let kept = Certificate::new(&self.problem, outcome.removals).hash();
+        let (certificate, outcome) = Certificate::of_run(&self.problem);
+        let kept = certificate.hash();
         let more = (!self.weights.is_empty()).then(|| {
             run::bypass(
                 &self.problem,

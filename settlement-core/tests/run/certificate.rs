@@ -44,6 +44,35 @@ fn holds_for_every_run() {
     }
 }
 
+/// Long enough to be replayed in halves.
+#[test]
+fn a_long_trace_holds_and_a_fault_in_either_half_is_found() {
+    let mut random = Random(5);
+    let unit = |random: &mut Random| {
+        let [debtor, other] = [random.below(300), random.below(299)].map(|at| at as u32);
+        let other = if other >= debtor { other + 1 } else { other };
+        let amount = 1 + random.below(1_000) as i64;
+        vec![leg(debtor, other, amount), leg(other, debtor, amount + 1)]
+    };
+    let units: Vec<Vec<Leg>> = (0..130_000).map(|_| unit(&mut random)).collect();
+    let problem = problem(&[0; 300], &units);
+    let (certificate, settled) = certify(&problem);
+    assert!(certificate.removals.len() > 120_000);
+    assert_eq!(check(&problem, &certificate, &settled), Ok(()));
+    let (of_run, outcome) = Certificate::of_run(&problem);
+    assert_eq!((&of_run, &outcome.settled), (&certificate, &settled));
+    for entry in [0, 1_000, 60_000, 100_000, certificate.removals.len() - 2] {
+        let mut other = certificate.clone();
+        other.removals.swap(entry, entry + 1);
+        let expected = differs(
+            entry,
+            certificate.removals[entry],
+            Some(certificate.removals[entry + 1]),
+        );
+        assert_eq!(check(&problem, &other, &settled), Err(expected));
+    }
+}
+
 #[test]
 fn every_flipped_bit_and_every_cut_is_refused() {
     let mut problems = vec![small()];

@@ -4,7 +4,8 @@ use crate::mixes::{MIXES, Mix, random_parts};
 use crate::naive::{Naive, Set};
 use crate::support::*;
 use settlement_core::run::{
-    Cause, Explainer, PAY_IN_MAX, Parts, Problem, Reason, Removal, settle, smallest_pay_ins,
+    Cause, Explainer, PAY_IN_MAX, Parts, Problem, Reason, Removal, settle, settle_explained,
+    smallest_pay_in, smallest_pay_ins,
 };
 
 /// Pay-ins up to this are all tried.
@@ -42,6 +43,12 @@ fn reasons_are_those_of_the_definition() {
         let problem = random_parts(&mut random, mix, 16).build();
         let outcome = settle(&problem);
         let explainer = Explainer::new(&problem, &outcome);
+        let explained = settle_explained(&problem);
+        assert_eq!(
+            (&explained.0, &explained.1),
+            (&outcome, &explainer),
+            "seed {seed}"
+        );
         let expected = naive_reasons(&problem, &outcome.removals);
         for unit in 0..problem.unit_count() {
             let reason = explainer.reason(unit);
@@ -70,8 +77,9 @@ fn settled_with(problem: &Problem, account: u32, pay_in: i64) -> Set {
 
 /// Answers how many units a pay-in frees.
 fn check_pay_ins(problem: &Problem, account: u32, name: &str) -> usize {
-    let outcome = settle(problem);
-    let found = Explainer::new(problem, &outcome).smallest_pay_ins(account);
+    let found = smallest_pay_ins(problem, account);
+    let alone = (0..problem.unit_count()).map(|unit| smallest_pay_in(problem, account, unit));
+    assert!(alone.eq(found.iter().copied()), "{name} account {account}");
     let settles = |unit: u32, pay_in: i64| settled_with(problem, account, pay_in) >> unit & 1 == 1;
     let mut left = Naive::new(problem).all();
     for pay_in in 0..=TRIED_MAX {
@@ -137,8 +145,8 @@ fn a_pay_in_to_the_binding_account_frees_who_waits_for_it_alone() {
     let explainer = Explainer::new(&problem, &outcome);
     let reason = explainer.reason(0).unwrap();
     assert_eq!((reason.account, reason.missing), (0, 2));
-    assert_eq!(explainer.smallest_pay_ins(0), [Some(2)]);
-    assert_eq!(explainer.smallest_pay_ins(1), [None]);
+    assert_eq!(smallest_pay_ins(&problem, 0), [Some(2)]);
+    assert_eq!(smallest_pay_ins(&problem, 1), [None]);
 }
 
 #[test]

@@ -116,8 +116,8 @@ pub(super) struct Holdings<'a, N> {
 }
 
 impl<'a, N: Integer> Holdings<'a, N> {
-    /// As if all units settled.
-    pub(super) fn new(problem: &'a Problem) -> Self {
+    /// As if all units settled that are present.
+    pub(super) fn new(problem: &'a Problem, is_present: impl Fn(u32) -> bool) -> Self {
         let decimals = most_decimals(problem);
         let assets = problem.assets().iter();
         let mut holdings = Self {
@@ -136,12 +136,13 @@ impl<'a, N: Integer> Holdings<'a, N> {
             }
             holdings.accounts[span.accounts[0].0 as usize].span = number;
         }
-        holdings.settle_all();
+        let units = problem.units().filter(|&(unit, _)| is_present(unit));
+        holdings.settle(units.flat_map(|(_, legs)| legs));
         holdings
     }
 
-    fn settle_all(&mut self) {
-        for leg in self.problem.legs() {
+    fn settle(&mut self, legs: impl Iterator<Item = &'a Leg>) {
+        for leg in legs {
             self.accounts[leg.debtor as usize].balance -= i128::from(leg.amount);
             self.accounts[leg.creditor as usize].balance += i128::from(leg.amount);
             self.pay(leg, i128::from(leg.amount));

@@ -3,10 +3,12 @@
 use fx::I256;
 
 use super::Chosen;
+use crate::run::Cause;
 use crate::run::bitmap::Bitmap;
-use crate::run::explain::{PAY_IN_MAX, Reason, reason};
+use crate::run::explain::{PAY_IN_MAX, Reason};
 use crate::run::problem::Problem;
-use crate::run::value::{Value, fits_narrow};
+use crate::run::settle::Tests as _;
+use crate::run::value::{Value, base_unit, fits_narrow};
 
 /// Why a unit does not fit beside a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,8 @@ fn left_out_under<V: Value>(problem: &Problem, settled: &Bitmap, unit: u32) -> O
     }
     let mut keys = problem.unit(unit).iter().map(|leg| problem.key(leg.debtor));
     let key = keys.find(|&key| !chosen.passes(key))?;
-    let reason = reason(problem, &chosen.tests, key);
+    let failure = chosen.tests.failure(problem, key);
+    let reason = Reason::new(Cause::Test { key }, key, failure, base_unit(problem));
     let smallest_pay_in = smallest_pay_in(&mut chosen, unit, reason.account);
     Some(LeftOut {
         reason,

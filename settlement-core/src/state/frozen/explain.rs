@@ -84,7 +84,7 @@ impl FrozenView {
         let Some(&unit) = run.places.get(&waiting.place) else {
             return self.outside(id, waiting);
         };
-        match run.reasons[unit as usize] {
+        match run.explainer.reason(unit) {
             None => ExplanationView {
                 test: BindingTest::None,
                 ..self.outside(id, waiting)

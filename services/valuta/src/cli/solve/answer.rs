@@ -6,7 +6,7 @@
 use crate::cli::queue_file::{Order, QueueFile};
 use serde::{Deserialize, Serialize};
 use settlement_core::run::{
-    Bitmap, Cause, Explainer, LeftOut, Outcome, Problem, Reason, Test, left_out,
+    Bitmap, Cause, Explainer, LeftOut, Outcome, Problem, Reason, Test, left_out, smallest_pay_ins,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -151,7 +151,7 @@ impl Telling<'_> {
                 Some(reason) => {
                     let all = pay_ins
                         .entry(reason.account)
-                        .or_insert_with(|| explainer.smallest_pay_ins(reason.account));
+                        .or_insert_with(|| smallest_pay_ins(self.problem, reason.account));
                     (reason, all[unit as usize])
                 }
                 // It would settle with order kept: bypass dropped it.
