@@ -1,10 +1,12 @@
 //! What the rest of the program calls. Cheap to clone; every answer is durable when it comes.
 
+use crate::identities::keeper::{self, Published};
 use crate::writer::{Message, Request};
 use settlement_core::command::{Caller, Command, Refusal};
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::record::{self, Input};
+use settlement_core::remembered::Key;
 use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
 use std::collections::BTreeMap;
@@ -81,6 +83,8 @@ pub struct Handle {
     pub(crate) durable_sequence: watch::Receiver<u64>,
     pub(crate) lookup: Arc<dyn RecordLookup>,
     pub(crate) last_view: LastView,
+    /// Files of old identities, if there are some.
+    pub(crate) old: Option<Published>,
     pub(crate) rehearsal: bool,
 }
 
@@ -89,8 +93,15 @@ impl Handle {
     pub async fn submit(&self, batch: Submissions) -> Result<SubmitAnswer, EngineError> {
         let weight = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
         let weight = weight.clamp(1, IN_FLIGHT_INSTRUCTIONS_MAX);
-        self.ask(weight, |reply| Request::Submit { batch, reply })
-            .await?
+        // Beside the writer: a look for each instruction, and a read of a file for what is old.
+        let old = self.old.as_ref();
+        let recalled = old.and_then(|old| keeper::ask(old, Key::of_batch(&batch)));
+        let request = |reply| Request::Submit {
+            batch,
+            recalled,
+            reply,
+        };
+        self.ask(weight, request).await?
     }
 
     /// Decides any other write; answers when it is durable, or refused without a trace.

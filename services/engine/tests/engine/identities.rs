@@ -177,11 +177,11 @@ async fn settled(world: &World) -> u64 {
 async fn what_left_is_known_before_and_after_a_start() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new(dir.path()).await;
-    world.weeks(0..12).await;
-    assert_eq!(files(dir.path()).len(), 2, "one for each 64 days");
+    world.weeks(0..14).await;
+    assert_eq!(files(dir.path()).len(), 2, "one for each 128 days");
     let before = settled(&world).await;
     assert!(before > 8 * PAYMENTS);
-    all_are_known(&mut world, 0..12).await;
+    all_are_known(&mut world, 0..14).await;
     assert_eq!(settled(&world).await, before, "nothing is paid twice");
     // A request of the first day, whose creation is within the retention.
     let [_, scheme, deposit] = set_up_commands();
@@ -205,7 +205,7 @@ async fn what_left_is_known_before_and_after_a_start() {
     let (state, _) = replayed(&journal, true);
     assert_eq!(state.held_count(), 0);
     let mut world = World::on(journal, dir.path());
-    all_are_known(&mut world, 0..12).await;
+    all_are_known(&mut world, 0..14).await;
     assert_eq!(settled(&world).await, before);
     world.stop().await;
 }
