@@ -4,7 +4,7 @@ use prost::Message;
 use std::path::PathBuf;
 use tonic_prost_build::Config;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "valuta/v1/instruction.proto",
     "valuta/v1/payment.proto",
     "valuta/v1/fx.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 7] = [
     "valuta/v1/treasury.proto",
     "valuta/v1/ledger.proto",
     "valuta/v1/admin.proto",
+    "valuta/v1/events.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,6 +53,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_client(false)
         .out_dir(raw_out)
         .compile_fds_with_config(raw, raw_config)?;
+
+    // Apart from the API: nothing of it is reflected.
+    let link = protox::compile(["valuta/link/v1/link.proto"], ["."])?;
+    let mut link_config = config();
+    link_config.bytes(["."]);
+    tonic_prost_build::configure().compile_fds_with_config(link, link_config)?;
     Ok(())
 }
 

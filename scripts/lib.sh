@@ -5,14 +5,18 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # need COMMAND PACKAGE: a Debian package, installed if its command is missing.
 need() {
-    command -v "$1" >/dev/null 2>&1 && return
-    say "installing $2 (for $1)"
+    command -v "$1" >/dev/null 2>&1 || install_package "$2" "$1"
+}
+
+# install_package PACKAGE WHAT_FOR
+install_package() {
+    say "installing $1 (for $2)"
     local as_root=""
     [ "$(id -u)" -eq 0 ] || as_root=sudo
-    command -v apt-get >/dev/null 2>&1 || die "$1 is missing and this machine has no apt-get: install $2"
-    $as_root apt-get install -y -q "$2" >/dev/null 2>&1 || {
+    command -v apt-get >/dev/null 2>&1 || die "$2 is missing and this machine has no apt-get: install $1"
+    $as_root apt-get install -y -q "$1" >/dev/null 2>&1 || {
         $as_root apt-get update -q >/dev/null 2>&1
-        $as_root apt-get install -y -q "$2" >/dev/null || die "could not install $2"
+        $as_root apt-get install -y -q "$1" >/dev/null || die "could not install $1"
     }
 }
 

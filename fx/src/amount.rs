@@ -3,6 +3,8 @@
 //! Input is never rounded. `1.0` yen has one decimal too many, although no value would be lost: who
 //! writes decimals that the asset does not have may have meant another asset.
 
+use minicbor::{Decode, Encode};
+
 /// Most decimals that an asset may have.
 pub const DECIMALS_MAX: u8 = 8;
 
@@ -31,13 +33,16 @@ const fn powers_of_ten() -> [i64; 19] {
 /// The text of a decimal, exactly: `[-]mantissa x 10^-scale`.
 ///
 /// Grammar: `['-'] digits ['.' digits]`, nothing else: no `+`, exponent, space, separator, or empty part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct DecimalText {
     /// The digits without the point, `0 <= mantissa < 10^18`.
+    #[n(0)]
     pub mantissa: i64,
     /// Digits after the point, trailing zeros included, at most 18.
+    #[n(1)]
     pub scale: u8,
     /// Whether the text began with `-`; `-0` did.
+    #[n(2)]
     pub negative: bool,
 }
 

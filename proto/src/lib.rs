@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`v1`] | every message, client and server |
 //! | [`raw`] | `PaymentService`'s server with instructions left as the bytes that came |
+//! | [`link`] | between the processes of one scheme |
 //!
 //! Depends on nothing else of Valuta.
 
@@ -18,6 +19,12 @@ pub mod v1 {
 #[allow(missing_docs, clippy::all, unused_qualifications)]
 pub mod raw {
     include!(concat!(env!("OUT_DIR"), "/raw/valuta.v1.rs"));
+}
+
+/// Messages, clients and servers between the processes of one scheme.
+#[allow(missing_docs, clippy::all, unused_qualifications)]
+pub mod link {
+    tonic::include_proto!("valuta.link.v1");
 }
 
 /// The descriptor set of all files, for reflection.

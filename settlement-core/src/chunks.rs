@@ -5,27 +5,47 @@
 //! | tail   | what does not fill a leaf yet                    | nothing: views have their own |
 //! | leaves | `LEAF` values each                               | one leaf                      |
 //! | nodes  | [`NODE_LEAVES`] leaves each                      | one node's pointers           |
+//! | spares | leaves that no list needs any more               |                               |
 //!
 //! A freeze costs one pointer per node, and one small allocation per node written since the last. A leaf
 //! asks at each write whether it is alone, an atomic operation: there are too many of them to say so
 //! for each at every freeze. The tail asks nothing.
+//!
+//! A view that ends gives the leaves that it alone still had back to the list that it was taken of, for
+//! the next copies. To free them instead would have the allocator sort thousands of pieces into its
+//! lists at the writer's next allocation: up to 10 ms, mostly while the next view is taken.
 
 use crate::shared::{Freeze, Shared};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use std::cmp::Ordering;
+use std::hint::black_box;
+use std::mem::needs_drop;
 use std::ops::{Index, IndexMut};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Leaves under one node: a million accounts have 244 nodes.
 const NODE_LEAVES: usize = 64;
 
+type Leaf<T> = Arc<[T]>;
+
 /// A list of values, `LEAF` to a leaf.
 #[derive(Clone)]
 pub(crate) struct Chunks<T, const LEAF: usize = 256> {
-    nodes: Vec<Shared<Vec<Arc<[T]>>>>,
+    nodes: Vec<Shared<Node<T>>>,
     /// How many values lie in full leaves.
     full: usize,
     tail: Vec<T>,
+    spares: Spares<T>,
+}
+
+struct Node<T> {
+    leaves: Vec<Leaf<T>>,
+}
+
+/// Leaves to write into, which nobody else has: some at hand, and those that views gave back.
+struct Spares<T> {
+    at_hand: Vec<Leaf<T>>,
+    given_back: Arc<Mutex<Vec<Leaf<T>>>>,
 }
 
 impl<T, const LEAF: usize> Default for Chunks<T, LEAF> {
@@ -34,7 +54,102 @@ impl<T, const LEAF: usize> Default for Chunks<T, LEAF> {
             nodes: Vec::new(),
             full: 0,
             tail: Vec::new(),
+            spares: Spares::default(),
         }
+    }
+}
+
+impl<T> Default for Node<T> {
+    fn default() -> Self {
+        Self { leaves: Vec::new() }
+    }
+}
+
+impl<T> Clone for Node<T> {
+    fn clone(&self) -> Self {
+        // Each leaf's count is a wait for memory: asked for all at once, the waits overlap, which those
+        // of counting up do not.
+        black_box(self.leaves.iter().map(Arc::strong_count).sum::<usize>());
+        let mut leaves = Vec::with_capacity(NODE_LEAVES);
+        leaves.extend(self.leaves.iter().cloned());
+        Self { leaves }
+    }
+}
+
+impl<T> Default for Spares<T> {
+    fn default() -> Self {
+        Self {
+            at_hand: Vec::new(),
+            given_back: Arc::default(),
+        }
+    }
+}
+
+/// The clone has nothing at hand, and takes from where the original does.
+impl<T> Clone for Spares<T> {
+    fn clone(&self) -> Self {
+        Self {
+            at_hand: Vec::new(),
+            given_back: Arc::clone(&self.given_back),
+        }
+    }
+}
+
+impl<T> Spares<T> {
+    fn pop(&mut self) -> Option<Leaf<T>> {
+        if self.at_hand.is_empty() {
+            // Poisoned or not, a list of spares is whole.
+            let given_back = self.given_back.lock();
+            let mut given_back = given_back.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut self.at_hand, &mut given_back);
+        }
+        self.at_hand.pop()
+    }
+
+    /// Keeps those leaves of a node that nobody else has. What values own would outlive them in a
+    /// spare, so only leaves of plain values are kept.
+    fn keep(&mut self, node: Shared<Node<T>>) {
+        if needs_drop::<T>() {
+            return;
+        }
+        let leaves = node.into_inner().map(|node| node.leaves);
+        for mut leaf in leaves.into_iter().flatten() {
+            if Arc::get_mut(&mut leaf).is_some() {
+                self.at_hand.push(leaf);
+            }
+        }
+    }
+
+    /// Up to so many in all: the rest is freed.
+    fn give_back(&mut self, count_max: usize) {
+        if self.at_hand.is_empty() {
+            return;
+        }
+        let given_back = self.given_back.lock();
+        let mut given_back = given_back.unwrap_or_else(PoisonError::into_inner);
+        let room = count_max.saturating_sub(given_back.len());
+        self.at_hand.truncate(room);
+        given_back.append(&mut self.at_hand);
+    }
+}
+
+impl<T: Clone> Spares<T> {
+    /// A leaf of these values that nobody else has.
+    fn leaf_of(&mut self, values: &[T]) -> Leaf<T> {
+        let Some(mut leaf) = self.pop() else {
+            return Arc::from(values);
+        };
+        let own = Arc::get_mut(&mut leaf).expect("nobody else has a spare");
+        own.clone_from_slice(values);
+        leaf
+    }
+}
+
+impl<T, const LEAF: usize> Drop for Chunks<T, LEAF> {
+    fn drop(&mut self) {
+        self.nodes.drain(..).for_each(|node| self.spares.keep(node));
+        // No more than make the list once over.
+        self.spares.give_back(self.full / LEAF);
     }
 }
 
@@ -50,7 +165,7 @@ impl<T, const LEAF: usize> Chunks<T, LEAF> {
             Some(at) => self.tail.get(at),
             None => {
                 let (node, leaf, at) = Self::place(index);
-                Some(&self.nodes[node].get()[leaf][at])
+                Some(&self.nodes[node].get().leaves[leaf][at])
             }
         }
     }
@@ -59,8 +174,8 @@ impl<T, const LEAF: usize> Chunks<T, LEAF> {
         self.get(self.len().checked_sub(1)?)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let leaves = self.nodes.iter().flat_map(|node| node.get());
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
+        let leaves = self.nodes.iter().flat_map(|node| &node.get().leaves);
         leaves.flat_map(|leaf| leaf.iter()).chain(&self.tail)
     }
 
@@ -102,19 +217,14 @@ impl<T: Clone, const LEAF: usize> Chunks<T, LEAF> {
     /// The tail becomes a leaf.
     #[cold]
     fn seal(&mut self) {
-        let leaf = Arc::from(&self.tail[..]);
+        let leaf = self.spares.leaf_of(&self.tail);
         self.tail.clear();
-        self.full += LEAF;
-        if self
-            .nodes
-            .last()
-            .is_none_or(|node| node.get().len() == NODE_LEAVES)
-        {
-            self.nodes
-                .push(Shared::Own(Vec::with_capacity(NODE_LEAVES)));
+        if self.full.is_multiple_of(LEAF * NODE_LEAVES) {
+            self.nodes.push(Shared::Own(Node::default()));
         }
+        self.full += LEAF;
         let node = self.nodes.last_mut().expect("pushed above");
-        node.get_mut().push(leaf);
+        node.get_mut().leaves.push(leaf);
     }
 
     /// Grows to this many values; never shrinks.
@@ -134,7 +244,7 @@ impl<T: Clone, const LEAF: usize> Chunks<T, LEAF> {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.nodes.clear();
+        self.nodes.drain(..).for_each(|node| self.spares.keep(node));
         self.full = 0;
         self.tail.clear();
     }
@@ -156,7 +266,12 @@ impl<T: Clone, const LEAF: usize> IndexMut<usize> for Chunks<T, LEAF> {
             Some(at) => &mut self.tail[at],
             None => {
                 let (node, leaf, at) = Self::place(index);
-                &mut Arc::make_mut(&mut self.nodes[node].get_mut()[leaf])[at]
+                let leaf = &mut self.nodes[node].get_mut().leaves[leaf];
+                if Arc::strong_count(leaf) > 1 {
+                    *leaf = self.spares.leaf_of(leaf);
+                }
+                // Without weak ones, a count that was 1 stays 1.
+                &mut Arc::get_mut(leaf).expect("nobody else has it now")[at]
             }
         }
     }
@@ -261,5 +376,48 @@ mod tests {
         chunks.grow(11, 7);
         chunks.grow(3, 8);
         assert_eq!(values(&chunks), vec![7; 11]);
+    }
+
+    /// What a view alone had at its end is what the next copies are written into, not more of it than
+    /// the list is long.
+    #[test]
+    fn leaves_that_views_give_back_are_written_into_again() {
+        let mut chunks: Chunks<u64, 4> = (0..41).collect();
+        let spares = |chunks: &Chunks<u64, 4>| {
+            let given_back = chunks.spares.given_back.lock().unwrap().len();
+            (chunks.spares.at_hand.len(), given_back)
+        };
+        let views: Vec<_> = (0..3)
+            .map(|view| {
+                chunks.freeze();
+                let frozen = chunks.clone();
+                (0..41).for_each(|index| chunks[index] = view);
+                frozen
+            })
+            .collect();
+        assert_eq!(spares(&chunks), (0, 0));
+        drop(views);
+        assert_eq!(spares(&chunks), (0, 10));
+        chunks.freeze();
+        let frozen = chunks.clone();
+        (0..20).for_each(|index| chunks[index] = 7);
+        assert_eq!(spares(&chunks), (5, 0));
+        assert_eq!(values(&frozen), vec![2; 41]);
+        chunks.clear();
+        assert_eq!(spares(&chunks), (10, 0), "its own, but none of the view's");
+        drop(frozen);
+        assert_eq!(spares(&chunks), (10, 10));
+    }
+
+    /// A spare would keep what its values own.
+    #[test]
+    fn leaves_whose_values_own_something_are_freed() {
+        let value = Arc::new(0);
+        let mut chunks: Chunks<Arc<u64>, 4> = (0..9).map(|_| Arc::clone(&value)).collect();
+        chunks.freeze();
+        let frozen = chunks.clone();
+        chunks[0] = Arc::new(1);
+        drop(frozen);
+        assert_eq!(Arc::strong_count(&value), 9);
     }
 }

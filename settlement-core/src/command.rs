@@ -559,48 +559,63 @@ pub struct Movement {
 }
 
 /// Why a write was refused. Nothing was journaled; the same request may be sent again.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Encode, Decode)]
 pub enum Refusal {
     /// The caller's role, or whom it stands for, does not allow this.
     #[error("{0}")]
-    NotPermitted(String),
+    #[n(0)]
+    NotPermitted(#[n(0)] String),
     /// DU05.
     #[error("DU05: request_id {0} came before with other content")]
-    RequestIdReused(ShortText),
+    #[n(1)]
+    RequestIdReused(#[n(0)] ShortText),
     /// DT02.
     #[error("DT02: created is {0}")]
-    CreatedOutOfRange(&'static str),
+    #[n(2)]
+    CreatedOutOfRange(#[n(0)] String),
     /// A field names something that is not there.
     #[error("{field}: {reason}")]
+    #[n(3)]
     NotFound {
         /// Path of the field.
+        #[n(0)]
         field: String,
         /// What is not there.
+        #[n(1)]
         reason: String,
     },
     /// A field's value cannot be taken.
     #[error("{field}: {reason}")]
+    #[n(4)]
     Invalid {
         /// Path of the field.
+        #[n(0)]
         field: String,
         /// Why not.
+        #[n(1)]
         reason: String,
     },
     /// Not in this state.
     #[error("{0}")]
-    WrongState(String),
+    #[n(5)]
+    WrongState(#[n(0)] String),
     /// Not before an instant.
     #[error("too early: {what} not before {not_before:?}")]
+    #[n(6)]
     TooEarly {
         /// What was asked.
-        what: &'static str,
+        #[n(0)]
+        what: String,
         /// When it may be.
+        #[n(1)]
         not_before: Timestamp,
     },
     /// A run is under way whose outcome decides; it takes milliseconds.
     #[error("too early: a run is under way")]
+    #[n(7)]
     RunUnderWay,
     /// A movement's business refusal.
     #[error("{code} {0:?}", code = .0.code())]
-    Rejected(crate::rejection::Rejection),
+    #[n(8)]
+    Rejected(#[n(0)] crate::rejection::Rejection),
 }

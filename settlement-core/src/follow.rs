@@ -41,6 +41,18 @@ pub enum Fact<'a> {
         /// The other side of its trade.
         matched_with: Option<Sequence>,
     },
+    /// An instruction of the gross lane has this place in the queues. It comes with the status of one that
+    /// starts to wait there, and when its priority is changed.
+    Queued {
+        /// The instruction.
+        sequence: Sequence,
+        /// Its unit's priority.
+        priority: Priority,
+        /// The input that gives its place among those of one priority.
+        rank: Sequence,
+        /// What names its unit: a trade's second side, the last of a group, or itself.
+        unit: Sequence,
+    },
     /// A leaf settled. Those of a group settle together, one after the other.
     UnitSettled {
         /// One instruction, or the two sides of a trade, in sequence order.
@@ -219,6 +231,7 @@ impl Follower {
             Event::PrioritySet { unit, priority } => {
                 let live = self.live.get_mut(unit).expect("it waits");
                 live.place.0 = *priority;
+                live.emit_place(emit);
             }
             Event::Settled { unit } => {
                 let live = self.leave(*unit);
@@ -314,6 +327,7 @@ impl Follower {
             held: false,
         };
         live.emit(self.status_of(&live.wait), emit);
+        live.emit_place(emit);
         self.live.insert(place.2, live);
     }
 
@@ -476,6 +490,22 @@ impl Live {
     fn emit(&self, status: Status, emit: &mut impl FnMut(Fact<'_>)) {
         self.parts()
             .for_each(|part| emit_status(part, status, emit));
+    }
+
+    /// Tells the place of one that waits in the gross lane's queues.
+    fn emit_place(&self, emit: &mut impl FnMut(Fact<'_>)) {
+        let Wait::Queue = self.wait else { return };
+        let (priority, rank, unit) = self.place;
+        for part in self.parts() {
+            for &sequence in part.as_slice() {
+                emit(Fact::Queued {
+                    sequence,
+                    priority,
+                    rank,
+                    unit,
+                });
+            }
+        }
     }
 }
 

@@ -148,36 +148,48 @@ impl<'b, C> Decode<'b, C> for ShortText {
 }
 
 /// A leg as it was sent: names, not yet accounts; text, not yet minor units.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct LegSent {
     /// Principal or charge.
+    #[n(0)]
     pub kind: LegKind,
     /// Who pays.
+    #[n(1)]
     pub debtor: Bic,
     /// Who is paid.
+    #[n(2)]
     pub creditor: Bic,
     /// `None` if the text is no asset code at all (refused as AM11, like an unknown one).
+    #[n(3)]
     pub asset: Option<AssetCode>,
     /// `None` if the text is no decimal (refused as AM12).
+    #[n(4)]
     pub amount: Option<DecimalText>,
 }
 
 /// What follows the identity, once every field has its form.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Body {
     /// Gross or net.
+    #[n(0)]
     pub lane: Lane,
     /// Place in the queues.
+    #[n(1)]
     pub priority: Priority,
     /// When the sender made it.
+    #[n(2)]
     pub created: Timestamp,
     /// When it is to settle.
+    #[n(3)]
     pub value_date: Date,
     /// The quote that it consumes.
+    #[n(4)]
     pub quote_id: Option<ShortText>,
     /// What both sides of a trade name alike.
+    #[n(5)]
     pub trade_reference: Option<ShortText>,
     /// Its place in [`Submissions::conditions`]; most have none.
+    #[n(6)]
     pub conditions: Option<u32>,
 }
 

@@ -29,6 +29,7 @@ pub mod conditions;
 pub mod directory;
 pub mod event;
 pub mod follow;
+mod forwarded;
 pub mod ids;
 pub mod instruction;
 pub mod netting;

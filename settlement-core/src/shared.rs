@@ -40,6 +40,14 @@ impl<T> Shared<T> {
             Self::Frozen(value) => value,
         }
     }
+
+    /// What is inside, unless somebody else has it too.
+    pub(crate) fn into_inner(self) -> Option<T> {
+        match self {
+            Self::Own(value) => Some(value),
+            Self::Frozen(value) => Arc::into_inner(value),
+        }
+    }
 }
 
 impl<T: Clone + Default> Shared<T> {

@@ -12,55 +12,76 @@ use fx::{AssetCode, BestRate, DecimalText, Fraction, Pair};
 use minicbor::{Decode, Encode};
 
 /// Where an instruction stands. ISO 20022 status, waiting reason and rejection are kept apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum Status {
     /// ACTC, a member of an open cycle.
-    Member(CycleName),
+    #[n(0)]
+    Member(#[n(0)] CycleName),
     /// PDNG.
-    Waiting(Waiting),
+    #[n(1)]
+    Waiting(#[n(0)] Waiting),
     /// ACSP, a member of a closed cycle.
-    Irrevocable(CycleName),
+    #[n(2)]
+    Irrevocable(#[n(0)] CycleName),
     /// ACSC; the batch that settled it (for gross: that will close at the next tick).
+    #[n(3)]
     Settled {
         /// Batch number.
+        #[n(0)]
         batch: BatchNumber,
     },
     /// RJCT.
-    Rejected(Rejection),
+    #[n(4)]
+    Rejected(#[n(0)] Rejection),
     /// CANC.
+    #[n(5)]
     Cancelled,
 }
 
 /// Why it waits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
 pub enum Waiting {
     /// A trade side without the other.
+    #[n(0)]
     Unmatched,
     /// Behind an earlier one.
+    #[n(1)]
     Order,
     /// First in its queues, and short.
+    #[n(2)]
     Liquidity,
     /// A party is suspended.
+    #[n(3)]
     Held,
     /// Too few of the named participants have approved it.
+    #[n(4)]
     Approval,
     /// Nobody has shown the preimage of its hash lock.
+    #[n(5)]
     Preimage,
     /// Its instant has not come.
+    #[n(6)]
     NotBefore,
     /// Others of its group are not ready.
+    #[n(7)]
     Group,
 }
 
 /// The current answer to an instruction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 #[allow(missing_docs)]
 pub struct InstructionAnswer {
+    #[n(0)]
     pub identity: Identity,
+    #[n(1)]
     pub sequence: Sequence,
+    #[n(2)]
     pub status: Status,
+    #[n(3)]
     pub matched_with: Option<Sequence>,
     /// It came before with the same content: nothing was journaled now.
+    #[n(4)]
     pub repeated: bool,
 }
 
@@ -478,32 +499,41 @@ pub struct Statistics {
 }
 
 /// The answers to one batch of submissions. Every index is in exactly one of the two.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Encode, Decode)]
 pub struct SubmitAnswer {
     /// Newly accepted, with equal status and consecutive indexes and sequences.
+    #[n(0)]
     pub accepted: Vec<AcceptedRange>,
     /// Refused or repeated, with the index in the request.
+    #[n(1)]
     pub others: Vec<(u32, InstructionAnswer)>,
 }
 
 /// A run of newly accepted instructions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 #[allow(missing_docs)]
 pub struct AcceptedRange {
+    #[n(0)]
     pub first_index: u32,
+    #[n(1)]
     pub count: u32,
+    #[n(2)]
     pub first_sequence: Sequence,
+    #[n(3)]
     pub status: Status,
 }
 
 /// The answer to a command that was not refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct CommandAnswer {
     /// The input's; of the first one for a repeat.
+    #[n(0)]
     pub sequence: Sequence,
     /// Events other than the remembered request; 0 if everything already held.
+    #[n(1)]
     pub changes: u32,
     /// It came before with the same content: nothing was journaled now.
+    #[n(2)]
     pub repeated: bool,
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore, oneshot, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use valuta_journal::{ReadError, RecordLookup};
 
 /// Instructions that may be on their way to an answer at once; more wait outside. It bounds the
@@ -91,17 +91,45 @@ pub struct Handle {
 impl Handle {
     /// Decides a batch; answers when all of it is durable.
     pub async fn submit(&self, batch: Submissions) -> Result<SubmitAnswer, EngineError> {
-        let weight = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
-        let weight = weight.clamp(1, IN_FLIGHT_INSTRUCTIONS_MAX);
-        // Beside the writer: a look for each instruction, and a read of a file for what is old.
+        let (weight, request) = self.submission(batch);
+        self.ask(weight, request).await?
+    }
+
+    /// As [`Self::submit`], in two parts: taken in the order of the calls, answered later.
+    pub async fn take_submissions(
+        &self,
+        batch: Submissions,
+    ) -> Result<Ticket<Result<SubmitAnswer, EngineError>>, EngineError> {
+        let (weight, request) = self.submission(batch);
+        self.order(weight, request).await
+    }
+
+    /// What a batch asks of the writer. Files of old identities are asked here, beside it: a look for each
+    /// instruction, and a read of a file for what is old.
+    fn submission(
+        &self,
+        batch: Submissions,
+    ) -> (
+        u32,
+        impl FnOnce(oneshot::Sender<Result<SubmitAnswer, EngineError>>) -> Request,
+    ) {
         let old = self.old.as_ref();
         let recalled = old.and_then(|old| keeper::ask(old, Key::of_batch(&batch)));
-        let request = |reply| Request::Submit {
+        (weight_of(&batch), move |reply| Request::Submit {
             batch,
             recalled,
             reply,
-        };
-        self.ask(weight, request).await?
+        })
+    }
+
+    /// As [`Self::command`], in two parts.
+    pub async fn take_command(
+        &self,
+        command: Command,
+    ) -> Result<Ticket<Result<Result<CommandAnswer, Refusal>, EngineError>>, EngineError> {
+        let command = Box::new(command);
+        self.order(1, |reply| Request::Command { command, reply })
+            .await
     }
 
     /// Decides any other write; answers when it is durable, or refused without a trace.
@@ -191,17 +219,45 @@ impl Handle {
         weight: u32,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, EngineError> {
-        let permits = Arc::clone(&self.permits);
-        let _permit = permits
-            .acquire_many(weight)
-            .await
-            .map_err(|_| EngineError::Stopped)?;
+        self.order(weight, request).await?.answer().await
+    }
+
+    /// Puts a request into the mailbox, once there is room for what it holds.
+    async fn order<T>(
+        &self,
+        weight: u32,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<Ticket<T>, EngineError> {
+        let permits = Arc::clone(&self.permits).acquire_many_owned(weight).await;
+        let permits = permits.map_err(|_| EngineError::Stopped)?;
         let (reply, answer) = oneshot::channel();
         self.mailbox
             .send(Message::Request(request(reply)))
             .map_err(|_| EngineError::Stopped)?;
-        answer.await.map_err(|_| EngineError::Stopped)
+        Ok(Ticket {
+            answer,
+            _permits: permits,
+        })
     }
+}
+
+/// A request that the engine has taken. Dropped, it may be executed or not.
+pub struct Ticket<T> {
+    answer: oneshot::Receiver<T>,
+    /// Its room in the mailbox, until it is answered.
+    _permits: OwnedSemaphorePermit,
+}
+
+impl<T> Ticket<T> {
+    /// When it is durable.
+    pub async fn answer(self) -> Result<T, EngineError> {
+        self.answer.await.map_err(|_| EngineError::Stopped)
+    }
+}
+
+fn weight_of(batch: &Submissions) -> u32 {
+    let items = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
+    items.clamp(1, IN_FLIGHT_INSTRUCTIONS_MAX)
 }
 
 /// After a while, unless a newer one has taken its place.

@@ -30,7 +30,7 @@ use settlement_core::state::{Place, State};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use valuta_journal::{Cursor, Journal, JournalId};
+use valuta_journal::{Cursor, JournalId, Source};
 
 /// The files of one directory that are whole. Cheap to clone.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub struct OldIdentities {
 
 impl OldIdentities {
     /// Those in `dir` that are of this journal's history; the log says why another is not used.
-    pub fn open(dir: &Path, journal: &dyn Journal) -> Self {
+    pub fn open(dir: &Path, journal: &dyn Source) -> Self {
         let mut files = Vec::new();
         for (_, path) in paths_in(dir) {
             match usable(&path, journal) {
@@ -154,13 +154,13 @@ fn is_needed(state: &State, period: i32) -> bool {
 }
 
 /// A file that is whole and of this journal's history, or why it is not used.
-fn usable(path: &Path, journal: &dyn Journal) -> Result<OldFile, String> {
+fn usable(path: &Path, journal: &dyn Source) -> Result<OldFile, String> {
     let file = OldFile::open(path).map_err(|error| error.to_string())?;
     check_history(&file, journal.id(), journal)?;
     Ok(file)
 }
 
-fn check_history(file: &OldFile, id: JournalId, journal: &dyn Journal) -> Result<(), String> {
+fn check_history(file: &OldFile, id: JournalId, journal: &dyn Source) -> Result<(), String> {
     let head = &file.head;
     if head.journal != id {
         return Err(format!("it is of journal {}", head.journal));

@@ -19,6 +19,7 @@
 //! | `step` | one record in the making, with the answers that wait for it |
 //! | `appender` | the journal's own thread |
 //! | `replay` | journal to state, at start |
+//! | [`Replica`] | the state of a journal that another process writes, kept up with it |
 //! | `snapshot`, `snapshotter` | the whole state on disk, and when |
 //! | `identities` | what is remembered of other days, on disk |
 //! | `clock` | record time: never back, never a silent jump |
@@ -28,15 +29,17 @@ mod clock;
 pub mod handle;
 mod identities;
 mod replay;
+mod replica;
 mod snapshot;
 mod snapshotter;
 mod step;
 mod writer;
 
 pub use clock::{Clock, FORWARD_JUMP_MS_MAX, SystemClock};
-pub use handle::{Answered, Content, EngineError, Handle};
+pub use handle::{Answered, Content, EngineError, Handle, Ticket};
 pub use identities::{FileError, OldFile, OldIdentities};
 pub use replay::{Recovered, ReplayError, Replayed, recover, replay};
+pub use replica::{Replica, ReplicaError};
 pub use snapshot::Snapshots;
 pub use snapshotter::SnapshotOptions;
 pub use writer::{Engine, StopReason};

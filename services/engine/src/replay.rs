@@ -8,7 +8,7 @@ use settlement_core::record::{self, PayloadError};
 use settlement_core::state::State;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use valuta_journal::{Journal, JournalReader, ReadError, Record};
+use valuta_journal::{Cursor, JournalReader, ReadError, Record, Source};
 
 /// Decoded records between the two threads; each is at most a few MiB.
 const RECORDS_AHEAD: usize = 8;
@@ -55,7 +55,7 @@ pub struct Replayed {
     pub events: u64,
 }
 
-struct Decoded {
+pub(crate) struct Decoded {
     time: Timestamp,
     first_sequence: u64,
     /// How many events each input has.
@@ -71,13 +71,15 @@ pub struct Recovered {
     pub replayed: Replayed,
     /// The last sequence of the snapshot that was loaded.
     pub snapshot: Option<u64>,
+    /// Goes on where the replay ended: for a [`Replica`](crate::Replica).
+    pub reader: Box<dyn JournalReader>,
 }
 
 /// The state at the journal's end: the newest snapshot that is whole and that the journal holds, and
 /// the records after it. One that is neither is passed over, and the log says why; so is one whose files
 /// of old identities, which lie beside it, are not there. They are made anew by the replay.
 pub fn recover(
-    journal: &dyn Journal,
+    journal: &dyn Source,
     snapshots: &Snapshots,
     rehearsal: bool,
 ) -> Result<Recovered, ReplayError> {
@@ -101,13 +103,19 @@ pub fn recover(
                     time: place.time,
                     ..Replayed::default()
                 };
+                // It may be of between deciding what is to leave and its leaving.
+                old.keep_at(&state, &place.cursor)?;
                 let mut reader = journal.reader(Some(place.cursor))?;
-                let replayed = replay_after(start, &mut *reader, &mut state, Some(&mut old))?;
+                let replayed =
+                    replay_after(start, &mut *reader, &mut state, &mut |state, last| {
+                        old.keep(state, last)
+                    })?;
                 old.files.tidy(&state);
                 return Ok(Recovered {
                     replayed,
                     state,
                     snapshot: Some(place.cursor.sequence),
+                    reader,
                 });
             }
             Err(reason) => {
@@ -121,18 +129,19 @@ pub fn recover(
         Replayed::default(),
         &mut *reader,
         &mut state,
-        Some(&mut old),
+        &mut |state, last| old.keep(state, last),
     )?;
     old.files.tidy(&state);
     Ok(Recovered {
         replayed,
         state,
         snapshot: None,
+        reader,
     })
 }
 
 /// A snapshot's state and its place in this journal, or why it is not used.
-fn load(journal: &dyn Journal, path: &Path, rehearsal: bool) -> Result<(State, Place), String> {
+fn load(journal: &dyn Source, path: &Path, rehearsal: bool) -> Result<(State, Place), String> {
     let opened = Opened::open(path).map_err(|error| error.to_string())?;
     let Place { cursor, time } = opened.place;
     if cursor.journal != journal.id() {
@@ -154,28 +163,33 @@ fn load(journal: &dyn Journal, path: &Path, rehearsal: bool) -> Result<(State, P
 /// The files of old identities during a replay.
 struct Old<'a> {
     files: OldIdentities,
-    journal: &'a dyn Journal,
+    journal: &'a dyn Source,
 }
 
 impl Old<'_> {
     /// What is to leave is written, unless a file has it already.
     fn keep(&mut self, state: &State, last_sequence: u64) -> Result<(), ReplayError> {
-        let due = state.aged().is_some_and(|place| !self.files.hold(place));
-        if !due {
-            return Ok(());
-        }
         let cursor = self.journal.lookup().cursor_after(last_sequence)?;
         let cursor = cursor.expect("a record that was read ends there");
-        let unwritten = |error: FileError| ReplayError::Identities(error.to_string());
-        let file = self.files.write(state, &cursor).map_err(unwritten)?;
-        self.files.put(file, state);
+        self.keep_at(state, &cursor)
+    }
+
+    fn keep_at(&mut self, state: &State, cursor: &Cursor) -> Result<(), ReplayError> {
+        if state.aged().is_some_and(|place| !self.files.hold(place)) {
+            let unwritten = |error: FileError| ReplayError::Identities(error.to_string());
+            let file = self.files.write(state, cursor).map_err(unwritten)?;
+            self.files.put(file, state);
+        }
         Ok(())
     }
 }
 
+/// Called when something is to leave, with the last sequence of its record.
+pub(crate) type OnAged<'a> = dyn FnMut(&mut State, u64) -> Result<(), ReplayError> + 'a;
+
 /// Applies every record that `reader` has to `state`; writes no files of old identities.
 pub fn replay(reader: &mut dyn JournalReader, state: &mut State) -> Result<Replayed, ReplayError> {
-    replay_after(Replayed::default(), reader, state, None)
+    replay_after(Replayed::default(), reader, state, &mut |_, _| Ok(()))
 }
 
 /// Goes on from what was read before.
@@ -183,24 +197,24 @@ fn replay_after(
     mut replayed: Replayed,
     reader: &mut dyn JournalReader,
     state: &mut State,
-    mut old: Option<&mut Old<'_>>,
+    on_aged: &mut OnAged<'_>,
 ) -> Result<Replayed, ReplayError> {
     let (sender, decoded) = sync_channel(RECORDS_AHEAD);
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(reader, &sender));
         for record in decoded {
-            apply(state, &record, &mut replayed, old.as_deref_mut())?;
+            apply(state, &record, &mut replayed, on_aged)?;
         }
         reading.join().expect("the reading thread does not panic")?;
         Ok(replayed)
     })
 }
 
-fn apply(
+pub(crate) fn apply(
     state: &mut State,
     record: &Decoded,
     replayed: &mut Replayed,
-    mut old: Option<&mut Old<'_>>,
+    on_aged: &mut OnAged<'_>,
 ) -> Result<(), ReplayError> {
     let last_sequence = record.first_sequence + record.counts.len() as u64 - 1;
     state.warm_events(&record.events);
@@ -209,9 +223,9 @@ fn apply(
         let sequence = Sequence(record.first_sequence + at);
         for event in events.by_ref().take(count as usize) {
             state.apply(sequence, record.time, event);
-            match (event, old.as_deref_mut()) {
-                (Event::TimeSet(time), _) => replayed.time = replayed.time.max(*time),
-                (Event::IdentitiesAged { .. }, Some(old)) => old.keep(state, last_sequence)?,
+            match event {
+                Event::TimeSet(time) => replayed.time = replayed.time.max(*time),
+                Event::IdentitiesAged { .. } => on_aged(state, last_sequence)?,
                 _ => {}
             }
         }
@@ -233,7 +247,7 @@ fn read(reader: &mut dyn JournalReader, sender: &SyncSender<Decoded>) -> Result<
     Ok(())
 }
 
-fn decode(record: &Record) -> Result<Decoded, ReplayError> {
+pub(crate) fn decode(record: &Record) -> Result<Decoded, ReplayError> {
     let offset = record.offset;
     let payload = |error| ReplayError::Payload { offset, error };
     let mut entries = record::entries(&record.payload).map_err(payload)?;

@@ -95,6 +95,13 @@ impl Snapshots {
         found
     }
 
+    /// The place that the newest whole snapshot is of: where a start that uses it begins to read.
+    pub fn newest_cursor(&self) -> Option<Cursor> {
+        let files = self.newest_first();
+        let mut opened = files.iter().filter_map(|(_, path)| Opened::open(path).ok());
+        opened.next().map(|opened| opened.place.cursor)
+    }
+
     /// Reads all of a file as a start would; answers the last sequence that it holds, or what is wrong.
     ///
     /// # Errors

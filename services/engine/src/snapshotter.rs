@@ -88,6 +88,11 @@ impl Snapshotter {
         if let Some(place) = place.filter(|_| self.changed) {
             self.take(state(), place);
         }
+        self.close();
+    }
+
+    /// Takes no more, and waits for the one that is being written.
+    pub fn close(self) {
         drop(self.orders);
         if self.thread.join().is_err() {
             tracing::error!("the snapshots' thread panicked");

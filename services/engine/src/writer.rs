@@ -58,6 +58,8 @@ pub(crate) enum Message {
     Request(Request),
     Appended(Appended),
     Ran(Box<RunResult>),
+    /// To a replica: there is more to read, or the journal has closed.
+    Durable,
     Kept(Kept),
     ShutDown,
 }
@@ -173,7 +175,7 @@ impl Engine {
 }
 
 /// With all the files that the state needs.
-fn keeper(
+pub(crate) fn keeper(
     files: Option<OldIdentities>,
     state: &mut State,
     mailbox: &Sender<Message>,
@@ -287,6 +289,7 @@ impl Writer {
                 self.work_off()
             }
             Message::Ran(result) => self.ran(*result),
+            Message::Durable => Ok(()),
             Message::Kept(kept) => match &mut self.keeper {
                 Some(keeper) => keeper.kept(kept, &mut self.state),
                 None => Ok(()),
@@ -596,14 +599,14 @@ impl Writer {
     }
 }
 
-fn token_table(state: &State) -> TokenTable {
+pub(crate) fn token_table(state: &State) -> TokenTable {
     state
         .tokens()
         .map(|token| (token.hash, token.caller))
         .collect()
 }
 
-fn refuse(request: Request, reason: &str) {
+pub(crate) fn refuse(request: Request, reason: &str) {
     let error = EngineError::Unavailable {
         retry_after_ms: FULL_RETRY_AFTER_MS,
         reason: reason.to_owned(),

@@ -62,7 +62,8 @@ pub(crate) const fn status_and_reason(status: &Status) -> (v1::Status, v1::Waiti
 }
 
 /// The current answer to an instruction.
-pub(crate) fn instruction_status(answer: &InstructionAnswer) -> v1::InstructionStatus {
+/// An answer as it is on the wire.
+pub fn instruction_status(answer: &InstructionAnswer) -> v1::InstructionStatus {
     let (status, waiting_reason) = status_and_reason(&answer.status);
     let (cycle, batch, rejection) = match &answer.status {
         Status::Member(cycle) | Status::Irrevocable(cycle) => (cycle.to_string(), 0, None),

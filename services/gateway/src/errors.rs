@@ -266,7 +266,7 @@ mod tests {
                 "AlreadyExists REQUEST_ID_REUSED request_id DU05",
             ),
             (
-                Refusal::CreatedOutOfRange("x"),
+                Refusal::CreatedOutOfRange("x".to_owned()),
                 "InvalidArgument CREATED_OUT_OF_RANGE created DT02",
             ),
             (
@@ -289,7 +289,7 @@ mod tests {
             ),
             (
                 Refusal::TooEarly {
-                    what: "close",
+                    what: "close".to_owned(),
                     not_before: Timestamp(0),
                 },
                 "FailedPrecondition TOO_EARLY - -",
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn too_early_says_when() {
         let refused = Refusal::TooEarly {
-            what: "close",
+            what: "close".to_owned(),
             not_before: Timestamp(1_795_190_400_000),
         };
         let status = refusal(&refused);

@@ -173,7 +173,8 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 /// The text that [`position`] reads.
-pub(crate) fn position_text(position: Position) -> String {
+/// What a watch resumes from.
+pub fn position_text(position: Position) -> String {
     format!("{}.{}", position.sequence.0, position.index)
 }
 

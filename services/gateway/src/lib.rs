@@ -35,6 +35,8 @@ mod treasury;
 mod undecodable;
 pub mod wire;
 
+pub use convert::instruction_status;
+pub use fields::position_text;
 pub use gateway::Gateway;
 pub use serve::{RenderMetrics, ServeConfig, ServeError, TlsPem, serve};
 

@@ -219,6 +219,24 @@ pub enum AppendError {
     /// The process must stop: whether the record is durable is unknown, and asking again would lie.
     #[error("the journal has failed and the process must stop: {0}")]
     Sync(FileError),
+    /// The process must stop: another leader has taken over a replicated journal, and nothing of
+    /// this one will ever be accepted again.
+    #[error(
+        "another leader ({leader}) has taken over the journal with epoch {epoch}: the process must stop"
+    )]
+    Fenced {
+        /// The newer epoch.
+        epoch: u64,
+        /// What the other leader says its address is.
+        leader: String,
+    },
+    /// The process must stop: the medium is no longer what the journal was opened on, or cannot be
+    /// read any more.
+    #[error("the journal has failed and the process must stop: {reason}")]
+    Lost {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The process should have stopped: an earlier call failed for ever.
     #[error("the journal has failed before and takes nothing more")]
     Poisoned,
@@ -228,7 +246,11 @@ impl AppendError {
     /// Whether the journal takes nothing more and the process must stop.
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Write(_) | Self::Sync(_) | Self::Poisoned => true,
+            Self::Write(_)
+            | Self::Sync(_)
+            | Self::Fenced { .. }
+            | Self::Lost { .. }
+            | Self::Poisoned => true,
             Self::SequenceNotNext { .. } | Self::TooLarge { .. } | Self::Full(_) => false,
         }
     }
@@ -262,6 +284,13 @@ pub enum ReadError {
     /// The operator: the file system refused.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The operator: the medium is no longer what the journal was opened on, or this process is
+    /// stopping.
+    #[error("the journal cannot be read any more: {reason}")]
+    Lost {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// How a cursor contradicts a journal.

@@ -27,7 +27,7 @@ use crate::record::{Chain, Cursor, JournalId, RECORD_BYTES_MAX, RecordHeader, ch
 use crate::recover::{self, Recovery, SPARE};
 use crate::segment::{self, PAGE, Segment, SegmentHeader};
 use crate::tail::Tail;
-use crate::{Journal, JournalReader, RecordLookup};
+use crate::{Journal, JournalReader, RecordLookup, Source};
 
 /// The default size of a segment: 64 MiB, four of the largest records.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
@@ -219,11 +219,29 @@ impl FileJournal {
 
 type WriteResult = Result<(), AppendError>;
 
-impl Journal for FileJournal {
+impl Source for FileJournal {
     fn id(&self) -> JournalId {
         self.tail.journal
     }
 
+    fn watch(&self) -> Tail {
+        self.watch.clone()
+    }
+
+    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
+        Ok(Box::new(FileReader::open(&self.dir, from, self.watch())?))
+    }
+
+    fn lookup(&self) -> Arc<dyn RecordLookup> {
+        Arc::new(FileLookup::new(
+            &self.dir,
+            Arc::clone(&self.index),
+            self.watch(),
+        ))
+    }
+}
+
+impl Journal for FileJournal {
     fn tail(&self) -> Cursor {
         self.tail
     }
@@ -299,22 +317,6 @@ impl Journal for FileJournal {
                 .map_err(AppendError::Write)?;
             journal.marks.sync().map_err(AppendError::Sync)
         })
-    }
-
-    fn watch(&self) -> Tail {
-        self.watch.clone()
-    }
-
-    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
-        Ok(Box::new(FileReader::open(&self.dir, from, self.watch())?))
-    }
-
-    fn lookup(&self) -> Arc<dyn RecordLookup> {
-        Arc::new(FileLookup::new(
-            &self.dir,
-            Arc::clone(&self.index),
-            self.watch(),
-        ))
     }
 }
 

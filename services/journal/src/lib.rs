@@ -44,15 +44,30 @@ pub use frame::{PAGE_BYTES, framed_bytes};
 pub use lookup::FileLookup;
 pub use memory::{Fault, FaultPoint, MemoryJournal, MemoryLookup, MemoryReader};
 pub use reader::FileReader;
-pub use record::{Chain, Cursor, JournalId, RECORD_BYTES_MAX, Record, RecordHeader, chain_after};
+pub use record::{
+    CANONICAL_BYTES, Chain, Cursor, JournalId, Leader, RECORD_BYTES_MAX, Record, RecordHeader,
+    chain_after,
+};
 pub use recover::Recovery;
 pub use tail::Tail;
 
-/// The one writer of a journal. Calls block; they belong on a thread of the journal's own.
-pub trait Journal: Send {
+/// Where a journal's durable records are read: by its writer's process, or by another one.
+pub trait Source: Send {
     /// The journal's nonce.
     fn id(&self) -> JournalId;
 
+    /// The durable watermark, for followers.
+    fn watch(&self) -> Tail;
+
+    /// A follower from after `from`, or from the start.
+    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError>;
+
+    /// Random access to what is durable.
+    fn lookup(&self) -> Arc<dyn RecordLookup>;
+}
+
+/// The one writer of a journal. Calls block; they belong on a thread of the journal's own.
+pub trait Journal: Source {
     /// The end of what is durable.
     fn tail(&self) -> Cursor;
 
@@ -78,15 +93,6 @@ pub trait Journal: Send {
     /// last append, and before stopping; without anything new it does nothing. Until then a damaged
     /// last record would be taken for a torn one.
     fn mark(&mut self) -> Result<(), AppendError>;
-
-    /// The durable watermark, for followers.
-    fn watch(&self) -> Tail;
-
-    /// A follower from after `from`, or from the start.
-    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError>;
-
-    /// Random access to what is durable.
-    fn lookup(&self) -> Arc<dyn RecordLookup>;
 }
 
 /// A follower: hands out durable records in order, each verified to continue the chain.

@@ -10,7 +10,7 @@ use crate::frame::framed_bytes;
 use crate::reader::{check_within, contradicted, difference};
 use crate::record::{Cursor, JournalId, RECORD_BYTES_MAX, Record, RecordHeader, chain_after};
 use crate::tail::Tail;
-use crate::{Contradiction, Journal, JournalReader, RecordLookup};
+use crate::{Contradiction, Journal, JournalReader, RecordLookup, Source};
 
 /// Which call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,11 +150,38 @@ impl MemoryJournal {
     }
 }
 
-impl Journal for MemoryJournal {
+impl Source for MemoryJournal {
     fn id(&self) -> JournalId {
         self.disk.id
     }
 
+    fn watch(&self) -> Tail {
+        self.watch.clone()
+    }
+
+    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
+        let durable = self.tail;
+        let cursor = from.unwrap_or_else(|| Cursor::start(self.disk.id));
+        check_within(&cursor, &durable)?;
+        let (disk, tail) = (Arc::clone(&self.disk), self.watch());
+        let next = disk.position_after(&cursor)?;
+        Ok(Box::new(MemoryReader {
+            disk,
+            tail,
+            cursor,
+            next,
+        }))
+    }
+
+    fn lookup(&self) -> Arc<dyn RecordLookup> {
+        Arc::new(MemoryLookup {
+            disk: Arc::clone(&self.disk),
+            tail: self.watch(),
+        })
+    }
+}
+
+impl Journal for MemoryJournal {
     fn tail(&self) -> Cursor {
         self.tail
     }
@@ -218,31 +245,6 @@ impl Journal for MemoryJournal {
             Some(_) => Err(self.poison(AppendError::Sync(failure("sync", io::ErrorKind::Other)))),
             None => Ok(()),
         }
-    }
-
-    fn watch(&self) -> Tail {
-        self.watch.clone()
-    }
-
-    fn reader(&self, from: Option<Cursor>) -> Result<Box<dyn JournalReader>, ReadError> {
-        let durable = self.tail;
-        let cursor = from.unwrap_or_else(|| Cursor::start(self.disk.id));
-        check_within(&cursor, &durable)?;
-        let (disk, tail) = (Arc::clone(&self.disk), self.watch());
-        let next = disk.position_after(&cursor)?;
-        Ok(Box::new(MemoryReader {
-            disk,
-            tail,
-            cursor,
-            next,
-        }))
-    }
-
-    fn lookup(&self) -> Arc<dyn RecordLookup> {
-        Arc::new(MemoryLookup {
-            disk: Arc::clone(&self.disk),
-            tail: self.watch(),
-        })
     }
 }
 

@@ -40,16 +40,29 @@ impl fmt::Display for JournalId {
     }
 }
 
+/// Who may append, as a replicated journal says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// Its term; each newer leader's is larger.
+    pub epoch: u64,
+    /// Drawn at the leader's start.
+    pub id: [u8; 16],
+    /// Where it takes requests: `http://host:port`, or `https://`.
+    pub address: String,
+}
+
 /// What a record says about itself, apart from its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {
-    /// The leader's term. A file has one leader, the holder of its lock, so it is constant there.
+    /// The leader's term. A file has one leader, the holder of its lock: there it is that of the
+    /// record before.
     pub epoch: u64,
     /// Who wrote the record.
     pub leader_id: [u8; 16],
     /// The sequence of the first input in the payload; one more than the last of the record before.
     pub first_sequence: u64,
-    /// The sequence of the last input in the payload; not below `first_sequence`.
+    /// The sequence of the last input in the payload. In a record without inputs, `EpochStarted`,
+    /// one less than `first_sequence`; else not below it.
     pub last_sequence: u64,
     /// The chain over all earlier records.
     pub chain_before: Chain,
@@ -64,7 +77,7 @@ pub struct Record {
     pub header: RecordHeader,
     /// What the writer appended, opaque here.
     pub payload: Vec<u8>,
-    /// Where the record starts in the journal, in bytes.
+    /// Where the record starts in the journal: in bytes, or the message's number.
     pub offset: u64,
     /// The chain over this record and all before it.
     pub chain_after: Chain,
@@ -77,12 +90,14 @@ impl Record {
     }
 }
 
-/// A place in a journal: just after the last consumed record.
+/// A place in a journal: the start, or just after a record with inputs. Records without any are
+/// folded into the chain on the way to the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The journal that the place is in.
     pub journal: JournalId,
-    /// Where the last consumed record ends, in bytes (a multiple of 4 KiB).
+    /// Where the last consumed record ends: in bytes, a multiple of 4 KiB, or one more than the
+    /// message's number. The medium's own, while the rest is the same on every copy.
     pub offset: u64,
     /// The last consumed sequence; 0 before the first record.
     pub sequence: u64,
@@ -112,12 +127,17 @@ pub fn chain_after(header: &RecordHeader, payload: &[u8]) -> Chain {
     hash.finalize().into()
 }
 
-/// Bytes of a header's canonical form.
-pub(crate) const CANONICAL_BYTES: usize = 80;
+/// Bytes of a header's canonical form ([`RecordHeader::canonical`]).
+pub const CANONICAL_BYTES: usize = 80;
 
 impl RecordHeader {
+    /// Whether the record holds no inputs: it starts an epoch, its payload is the leader's address.
+    pub fn starts_epoch(&self) -> bool {
+        self.last_sequence.checked_add(1) == Some(self.first_sequence)
+    }
+
     /// The header as it is hashed and as it is stored.
-    pub(crate) fn canonical(&self) -> [u8; CANONICAL_BYTES] {
+    pub fn canonical(&self) -> [u8; CANONICAL_BYTES] {
         let mut bytes = [0; CANONICAL_BYTES];
         bytes[..32].copy_from_slice(&self.chain_before);
         bytes[32..40].copy_from_slice(&self.epoch.to_le_bytes());
@@ -129,7 +149,7 @@ impl RecordHeader {
     }
 
     /// The inverse of [`Self::canonical`].
-    pub(crate) fn from_canonical(bytes: &[u8; CANONICAL_BYTES]) -> Self {
+    pub fn from_canonical(bytes: &[u8; CANONICAL_BYTES]) -> Self {
         use crate::frame::{array, u64_at};
         Self {
             chain_before: array(bytes, 0),

@@ -26,7 +26,8 @@ struct State {
 }
 
 impl Tail {
-    pub(crate) fn new(durable: Cursor) -> Self {
+    /// A watermark that stands at `durable`: for the writer of a medium.
+    pub fn new(durable: Cursor) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 durable,
@@ -73,13 +74,14 @@ impl Tail {
         hooks.push(Arc::new(hook));
     }
 
-    pub(crate) fn publish(&self, durable: Cursor) {
+    /// Moves the watermark, for the writer of a medium: everything up to `durable` is durable.
+    pub fn publish(&self, durable: Cursor) {
         self.state().durable = durable;
         self.wake();
     }
 
-    /// Idempotent.
-    pub(crate) fn close(&self) {
+    /// Says that the watermark will never move again, for the writer of a medium. Idempotent.
+    pub fn close(&self) {
         let was_closed = std::mem::replace(&mut self.state().closed, true);
         if !was_closed {
             self.wake();

@@ -100,7 +100,10 @@ pub(crate) struct Salts {
 
 impl BatchInput {
     /// The header, without its link to the previous one: all the hashing that a batch costs.
-    pub(crate) fn header(&self, previous: Hash) -> Result<Header, BatchError> {
+    ///
+    /// # Errors
+    /// If a part has not its form, or the postings do not sum to zero.
+    pub fn commit(&self) -> Result<Header, BatchError> {
         self.check()?;
         let header = Header {
             scheme: self.scheme.clone(),
@@ -113,7 +116,7 @@ impl BatchInput {
             certificate: self.certificate_hash,
             sequence: self.sequence,
             chain: self.chain,
-            previous,
+            previous: [0; 32],
         };
         header.check()?;
         Ok(header)

@@ -45,7 +45,7 @@ fn batch() -> BatchInput {
 #[test]
 fn the_formats_of_salts_leaves_and_roots_are_fixed() {
     let batch = batch();
-    let header = batch.header([0; 32]).unwrap();
+    let header = batch.commit().unwrap();
     let salt = |domain, index| encode(&batch.salts(domain).of(index));
     for (name, found, fixed) in [
         (
@@ -93,10 +93,7 @@ fn every_change_changes_the_header() {
     let check = |name: &str, change: fn(&mut BatchInput), field: &str| {
         let mut other = batch();
         change(&mut other);
-        let (before, after) = (
-            batch().header([0; 32]).unwrap(),
-            other.header([0; 32]).unwrap(),
-        );
+        let (before, after) = (batch().commit().unwrap(), other.commit().unwrap());
         assert_eq!(before.first_difference(&after), Some(field), "{name}");
     };
     check("scheme", |b| b.scheme.push('2'), "scheme");
@@ -137,7 +134,7 @@ fn malformed_batches_are_refused_in_order() {
     let check = |name: &str, change: fn(&mut BatchInput), sentence: &str| {
         let mut other = batch();
         change(&mut other);
-        let error = other.header([0; 32]).unwrap_err().to_string();
+        let error = other.commit().unwrap_err().to_string();
         assert!(error.contains(sentence), "{name}: {error}");
     };
     check(
@@ -205,7 +202,7 @@ fn a_batch_may_be_empty() {
         balances: vec![],
         ..batch()
     };
-    let header = empty.header([0; 32]).unwrap();
+    let header = empty.commit().unwrap();
     assert_eq!(
         (header.members.count, header.members.root),
         (0, sha256(b""))
@@ -220,7 +217,7 @@ fn every_member_has_a_proof_and_salts_are_all_different() {
             .map(|index: u8| MemberContent::One(vec![index]))
             .collect();
         let batch = BatchInput { members, ..batch() };
-        let root = batch.header([0; 32]).unwrap().members;
+        let root = batch.commit().unwrap().members;
         let tree = MemberTree::new(&batch);
         let mut salts = std::collections::BTreeSet::new();
         for (index, content) in (0..).zip(&batch.members) {

@@ -120,45 +120,60 @@ impl Ledger {
     /// [`Batch`](LedgerError::Batch) refuse this batch only. All others stop the ledger: it must be opened
     /// anew, which repairs what a crash at the same place would have left.
     pub fn add(&mut self, batch: &BatchInput) -> Result<Added, LedgerError> {
+        let header = batch.commit().map_err(|source| LedgerError::Batch {
+            number: batch.number,
+            source,
+        })?;
+        self.add_header(header)
+    }
+
+    /// As [`add`](Self::add), of a batch that another process has committed to. The ledger links it to the
+    /// one before: what `previous` says is not looked at.
+    ///
+    /// # Errors
+    /// See [`add`](Self::add).
+    pub fn add_header(&mut self, header: Header) -> Result<Added, LedgerError> {
         if let Some(reason) = &self.stopped {
             return Err(LedgerError::Stopped {
                 reason: reason.clone(),
             });
         }
-        let result = self.try_add(batch);
+        let number = header.number;
+        let result = self.try_add(header);
         if let Err(error) = &result
             && error.stops()
         {
-            tracing::error!(batch = batch.number, %error, "ledger stopped");
+            tracing::error!(batch = number, %error, "ledger stopped");
             self.stopped = Some(error.to_string());
         }
         result
     }
 
-    fn try_add(&mut self, batch: &BatchInput) -> Result<Added, LedgerError> {
+    fn try_add(&mut self, header: Header) -> Result<Added, LedgerError> {
         let expected = self.next_number();
-        if batch.number > expected {
+        if header.number > expected {
             return Err(LedgerError::Gap {
                 expected,
-                found: batch.number,
+                found: header.number,
             });
         }
-        if batch.number < expected {
-            return self.repeat(batch).map(Added::AlreadyThere);
+        header.check().map_err(|source| LedgerError::Batch {
+            number: header.number,
+            source: source.into(),
+        })?;
+        if header.number < expected {
+            return self.repeat(header).map(Added::AlreadyThere);
         }
-        self.check_scheme(&batch.scheme)?;
-        let header = header(batch, self.previous)?;
-        self.append(header).map(Added::New)
+        self.check_scheme(&header.scheme)?;
+        let previous = self.previous;
+        self.append(Header { previous, ..header }).map(Added::New)
     }
 
-    fn repeat(&self, batch: &BatchInput) -> Result<Anchor, LedgerError> {
-        let number = batch.number;
-        if number < FIRST_BATCH_NUMBER {
-            // Refused for its number by the header's own check.
-            header(batch, [0; 32])?;
-        }
+    fn repeat(&self, header: Header) -> Result<Anchor, LedgerError> {
+        let number = header.number;
         let stored = self.reader.header(number)?;
-        let offered = header(batch, stored.previous)?;
+        let previous = stored.previous;
+        let offered = Header { previous, ..header };
         match stored.first_difference(&offered) {
             Some(field) => Err(LedgerError::Conflict { number, field }),
             None => self.reader.anchor(number),
@@ -266,13 +281,6 @@ impl Scan {
         self.end = frame.end;
         Ok(())
     }
-}
-
-fn header(batch: &BatchInput, previous: Hash) -> Result<Header, LedgerError> {
-    batch.header(previous).map_err(|source| LedgerError::Batch {
-        number: batch.number,
-        source,
-    })
 }
 
 fn open_checkpoint(store: &Store, note: &str, key: &LogKey) -> Result<Checkpoint, LedgerError> {

@@ -15,7 +15,7 @@ use settlement_core::rejection::Rejection;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use valuta_journal::{Cursor, Journal};
+use valuta_journal::{Cursor, Source};
 use valuta_projector::{Rows, SqliteStore, Store, StoreError};
 
 const INSTRUCTIONS_DEFAULT: u64 = 200_000;

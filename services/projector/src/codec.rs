@@ -2,8 +2,12 @@
 //! reused.
 
 use crate::model::StatusFilter;
+#[cfg(feature = "cluster")]
+use settlement_core::command::MovementKind;
 use settlement_core::command::{AccountState, ParticipantState};
 use settlement_core::ids::{CycleName, Date};
+#[cfg(feature = "cluster")]
+use settlement_core::instruction::LegKind;
 use settlement_core::instruction::{Kind, Lane, Priority};
 use settlement_core::rejection::Rejection;
 use settlement_core::view::{Status, Waiting};
@@ -150,6 +154,27 @@ pub fn priority_number(priority: Priority) -> u8 {
         Priority::Urgent => 1,
         Priority::High => 2,
         Priority::Normal => 3,
+    }
+}
+
+/// 1 principal, 2 charge.
+#[cfg(feature = "cluster")]
+pub fn leg_kind_number(kind: LegKind) -> u8 {
+    match kind {
+        LegKind::Principal => 1,
+        LegKind::Charge => 2,
+    }
+}
+
+/// 1 deposit, 2 withdrawal, 3 pay-in, 4 pay-out, 5 transfer.
+#[cfg(feature = "cluster")]
+pub fn movement_kind_number(kind: MovementKind) -> u8 {
+    match kind {
+        MovementKind::Deposit => 1,
+        MovementKind::Withdrawal => 2,
+        MovementKind::PayIn => 3,
+        MovementKind::PayOut => 4,
+        MovementKind::Transfer => 5,
     }
 }
 

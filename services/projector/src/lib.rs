@@ -8,12 +8,17 @@
 //! | `store` | where rows go: one trait for every database |
 //! | `model` | what can be asked: one trait for every database |
 //! | `sqlite` | both, embedded |
+//! | `postgres` | both, of a cluster (feature `cluster`) |
+//! | `pool` | readers' connections |
 //!
 //! It holds nothing that the journal does not: it can be deleted at any time, and is rebuilt.
 
 mod codec;
 mod model;
 mod parties;
+mod pool;
+#[cfg(feature = "cluster")]
+mod postgres;
 mod projection;
 mod projector;
 mod rows;
@@ -24,11 +29,16 @@ pub use model::{
     AnchorRow, BatchFilter, BatchRow, ChangeRow, InstructionRow, ListFilter, ListPage, PostingRow,
     ReadModel, ReceivedRow, StatusFilter, UnitRow,
 };
+#[cfg(feature = "cluster")]
+pub use postgres::{
+    PostgresAddress, PostgresAnchors, PostgresReadModel, PostgresStore, RebuildError, rebuild,
+};
 pub use projection::RecordError;
 pub use projector::{ProjectError, run};
 pub use rows::{
-    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, MemberAdded,
-    OrderAdded, PartyAdded, PostingAdded, Roles, Rows, Standing,
+    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, LegAdded,
+    MemberAdded, MovementAdded, OrderAdded, PartyAdded, PostingAdded, QueuePlace, QuoteAdded,
+    Roles, Rows, ScheduleAdded, Standing, StandingChanged,
 };
 pub use sqlite::{SqliteAnchors, SqliteReadModel, SqliteStore};
 pub use store::{Anchors, Store, StoreError};

@@ -7,6 +7,9 @@ use valuta_journal::Cursor;
 
 pub use settlement_core::rows::*;
 
+/// Rows that one call of a list looks at, at most: bounds its work to about 20 ms.
+pub(crate) const SCAN_ROWS_MAX: i64 = 20_000;
+
 /// The reading side. From any thread; calls block. Every call sees one committed state.
 pub trait ReadModel: Send + Sync {
     /// How far it has followed the journal; `None` before the first commit.

@@ -1,12 +1,12 @@
 //! Who is party to each instruction whose status can still change.
 //!
 //! A scheme has few sets of parties and many instructions, so each set is kept once: a live
-//! instruction costs its sequence and the number of its set.
+//! instruction costs its sequence, its day and the number of its set.
 
 use crate::rows::Roles;
 use settlement_core::directory::Directory;
 use settlement_core::event::Order;
-use settlement_core::ids::{ParticipantId, Sequence};
+use settlement_core::ids::{Date, ParticipantId, Sequence};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -18,21 +18,22 @@ pub(crate) type PartySet = Rc<[(ParticipantId, Roles)]>;
 pub(crate) struct LiveParties {
     sets: Vec<PartySet>,
     numbers: BTreeMap<PartySet, u32>,
-    live: BTreeMap<Sequence, u32>,
+    live: BTreeMap<Sequence, (u32, Date)>,
 }
 
 impl LiveParties {
-    /// Remembers the parties of an instruction until [`Self::forget`].
+    /// Remembers the parties and the day of an instruction until [`Self::forget`].
     pub(crate) fn remember(
         &mut self,
         instruction: Sequence,
+        day: Date,
         parties: &[(ParticipantId, Roles)],
     ) -> PartySet {
         let number = match self.numbers.get(parties) {
             Some(&number) => number,
             None => self.intern(parties.into()),
         };
-        self.live.insert(instruction, number);
+        self.live.insert(instruction, (number, day));
         Rc::clone(&self.sets[number as usize])
     }
 
@@ -47,7 +48,13 @@ impl LiveParties {
     pub(crate) fn of(&self, instruction: Sequence) -> &[(ParticipantId, Roles)] {
         self.live
             .get(&instruction)
-            .map_or(&[], |&number| &self.sets[number as usize])
+            .map_or(&[], |&(number, _)| &self.sets[number as usize])
+    }
+
+    /// The day of a live instruction.
+    pub(crate) fn day_of(&self, instruction: Sequence) -> Date {
+        let (_, day) = self.live[&instruction];
+        day
     }
 
     /// Its status will not change again.

@@ -5,14 +5,17 @@
 
 use crate::parties::{LiveParties, parties_of};
 use crate::rows::{
-    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, MemberAdded,
-    OrderAdded, PartyAdded, PostingAdded, Roles, Rows, Standing,
+    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, LegAdded,
+    MemberAdded, MovementAdded, OrderAdded, PartyAdded, PostingAdded, QueuePlace, QuoteAdded,
+    Roles, Rows, ScheduleAdded, Standing,
 };
-use settlement_core::command::Position;
+use settlement_core::command::{CutOffPurpose, FixedSide, Position, QuoteTerms};
 use settlement_core::directory::Directory;
-use settlement_core::event::{Batch, Event, Order};
+use settlement_core::event::{Batch, CutOffInstant, Event, Order, ScheduleLine, i128Cbor};
 use settlement_core::follow::{Fact, Follower};
-use settlement_core::ids::{BatchNumber, Bic, CycleName, ParticipantId, Sequence, Timestamp};
+use settlement_core::ids::{
+    AssetId, BatchNumber, Bic, CycleName, Date, ParticipantId, Sequence, Timestamp,
+};
 use settlement_core::instruction::Identity;
 use settlement_core::record::{self, Input, PayloadError};
 use settlement_core::view::Status;
@@ -31,6 +34,8 @@ pub(crate) struct Projection {
     changes: u32,
     units: u32,
     done: Vec<Sequence>,
+    /// The batch that the movement at hand is in.
+    moved_in: Option<BatchNumber>,
     events: Vec<Event>,
     scratch: Vec<(ParticipantId, Roles)>,
 }
@@ -71,6 +76,7 @@ impl Projection {
             changes: 0,
             units: 0,
             done: Vec::new(),
+            moved_in: None,
             events: Vec::new(),
             scratch: Vec::new(),
         }
@@ -122,11 +128,14 @@ impl Projection {
         self.enter(at, event, writes.then_some(&mut *rows))?;
         let mut handed_on = Ok(());
         let (changes, units) = (&mut self.changes, &mut self.units);
-        let (parties, done) = (&self.parties, &mut self.done);
+        let (parties, done, moved_in) = (&self.parties, &mut self.done, &mut self.moved_in);
         self.follower
             .observe(at.sequence, at.time, event, &mut |fact| {
                 if is_final(&fact) {
                     done.extend(status_of(&fact));
+                }
+                if let Fact::MovementSettled { batch, .. } = fact {
+                    *moved_in = Some(batch);
                 }
                 if writes && handed_on.is_ok() {
                     fact_rows(at, &fact, parties, (changes, units), rows);
@@ -141,6 +150,14 @@ impl Projection {
         }
         if writes {
             scheme_rows(at, event, self.follower.directory(), rows);
+            if let Event::Moved { .. } = event {
+                let batch = self.moved_in.take();
+                rows.movements.extend(
+                    batch.and_then(|batch| {
+                        movement_row(at, event, batch, self.follower.directory())
+                    }),
+                );
+            }
         }
         Ok(())
     }
@@ -167,14 +184,21 @@ impl Projection {
             }
             _ => return Ok(()),
         };
-        let parties = self.parties.remember(at.sequence, &self.scratch);
+        let day = order.map_or(at.time.date(), |order| order.value_date);
+        let parties = self.parties.remember(at.sequence, day, &self.scratch);
         if let Some(rows) = rows {
             let added = instruction_row(at, identity, order, directory)?;
-            rows.instructions.push(added);
+            rows.instructions.push(InstructionAdded { day, ..added });
+            rows.legs.extend(
+                order
+                    .into_iter()
+                    .flat_map(|order| leg_rows(at, order, directory)),
+            );
             rows.parties
                 .extend(parties.iter().map(|&(participant, roles)| PartyAdded {
                     participant,
                     instruction: at.sequence,
+                    day,
                     roles,
                 }));
         }
@@ -191,6 +215,7 @@ fn instruction_row(
     let content = at.content.ok_or(RecordError::NoInstruction(at.sequence))?;
     Ok(InstructionAdded {
         sequence: at.sequence,
+        day: at.time.date(),
         identity: *identity,
         order: order.map(|order| OrderAdded {
             lane: order.lane,
@@ -198,10 +223,27 @@ fn instruction_row(
             created: order.created,
             value_date: order.value_date,
             assets: assets(order, directory),
+            quote: order.quote,
         }),
         received: at.time,
         content: content.to_vec(),
         standing: Standing::default(),
+    })
+}
+
+fn leg_rows(at: &At<'_>, order: &Order, directory: &Directory) -> impl Iterator<Item = LegAdded> {
+    (0..).zip(order.legs.iter()).map(|(index, leg)| {
+        let debtor = directory.account(leg.debtor);
+        LegAdded {
+            instruction: at.sequence,
+            day: order.value_date,
+            index,
+            kind: leg.kind,
+            debtor: debtor.participant,
+            creditor: directory.account(leg.creditor).participant,
+            asset: debtor.asset,
+            amount: leg.amount,
+        }
     })
 }
 
@@ -223,7 +265,10 @@ fn assets(order: &Order, directory: &Directory) -> String {
 fn status_of(fact: &Fact<'_>) -> Option<Sequence> {
     match fact {
         Fact::Status { sequence, .. } => Some(*sequence),
-        Fact::UnitSettled { .. } | Fact::MovementSettled { .. } | Fact::BatchClosed { .. } => None,
+        Fact::Queued { .. }
+        | Fact::UnitSettled { .. }
+        | Fact::MovementSettled { .. }
+        | Fact::BatchClosed { .. } => None,
     }
 }
 
@@ -254,11 +299,28 @@ fn fact_rows(
             let change = ChangeAdded {
                 position: next(at, changes),
                 instruction: sequence,
+                day: parties.day_of(sequence),
                 status,
                 matched_with,
                 time: at.time,
             };
             change_rows(change, parties, rows);
+        }
+        Fact::Queued {
+            sequence,
+            priority,
+            rank,
+            unit,
+        } => {
+            let standing = Standing {
+                queued: Some(QueuePlace {
+                    priority,
+                    rank,
+                    unit,
+                }),
+                ..Standing::default()
+            };
+            rows.stand(sequence, parties.day_of(sequence), &standing);
         }
         Fact::UnitSettled {
             unit,
@@ -267,10 +329,11 @@ fn fact_rows(
         } => {
             credits(next(at, units), unit, parties, rows);
             for &instruction in unit {
-                member_rows(instruction, batch, member_index, rows);
+                let day = parties.day_of(instruction);
+                member_rows(instruction, day, batch, member_index, rows);
             }
         }
-        // A movement is no instruction; a batch's rows come from its event.
+        // A movement is no instruction: its row comes from its event, as a batch's.
         Fact::MovementSettled { .. } | Fact::BatchClosed { .. } => {}
     }
 }
@@ -294,9 +357,9 @@ fn change_rows(change: ChangeAdded, parties: &LiveParties, rows: &mut Rows) {
     let standing = Standing {
         status: Some((change.status, change.matched_with)),
         cycle,
-        member_index: None,
+        ..Standing::default()
     };
-    rows.stand(change.instruction, &standing);
+    rows.stand(change.instruction, change.day, &standing);
     rows.changes.push(change);
     if !change.is_entry() {
         let parties = parties.of(change.instruction);
@@ -305,19 +368,27 @@ fn change_rows(change: ChangeAdded, parties: &LiveParties, rows: &mut Rows) {
                 participant,
                 position: change.position,
                 instruction: change.instruction,
+                day: change.day,
             }));
     }
 }
 
-fn member_rows(instruction: Sequence, batch: BatchNumber, member_index: u32, rows: &mut Rows) {
+fn member_rows(
+    instruction: Sequence,
+    day: Date,
+    batch: BatchNumber,
+    member_index: u32,
+    rows: &mut Rows,
+) {
     let standing = Standing {
         member_index: Some(member_index),
         ..Standing::default()
     };
-    rows.stand(instruction, &standing);
+    rows.stand(instruction, day, &standing);
     rows.members.push(MemberAdded {
         batch,
         instruction,
+        day,
         member_index,
     });
 }
@@ -333,6 +404,7 @@ fn credits(position: Position, unit: &[Sequence], parties: &LiveParties, rows: &
                     participant,
                     position,
                     instruction: unit[side],
+                    day: parties.day_of(instruction),
                 });
             }
         }
@@ -348,8 +420,68 @@ fn scheme_rows(at: &At<'_>, event: &Event, directory: &Directory, rows: &mut Row
         Event::AssetSet(_) | Event::ParticipantSet { .. } | Event::AccountSet(_) => {
             rows.directory.extend(directory_row(event, directory));
         }
-        _ => rows.cycles.extend(cycle_row(event)),
+        Event::QuoteLocked { .. } => rows.quotes.extend(quote_row(at, event, directory)),
+        Event::CycleOpened { .. }
+        | Event::CycleClosed { .. }
+        | Event::CycleScheduled { .. }
+        | Event::CycleCompleted { .. } => rows.cycles.extend(cycle_row(at, event, directory)),
+        _ => {}
     }
+}
+
+fn movement_row(
+    at: &At<'_>,
+    event: &Event,
+    batch: BatchNumber,
+    directory: &Directory,
+) -> Option<MovementAdded> {
+    let Event::Moved {
+        kind,
+        account,
+        amount,
+        cycle,
+    } = event
+    else {
+        return None;
+    };
+    let entry = directory.account(*account);
+    Some(MovementAdded {
+        sequence: at.sequence,
+        kind: *kind,
+        participant: entry.participant,
+        asset: entry.asset,
+        amount: *amount,
+        cycle: *cycle,
+        batch,
+        time: at.time,
+    })
+}
+
+/// What a provider is asked to pay less than exactly, or is paid more, it gains: `exact = amount +
+/// residual`, and the side that is not fixed was rounded.
+fn quote_row(at: &At<'_>, event: &Event, directory: &Directory) -> Option<QuoteAdded> {
+    let Event::QuoteLocked {
+        provider,
+        terms,
+        residual_numerator: i128Cbor(numerator),
+        residual_denominator: i128Cbor(denominator),
+        ..
+    } = event
+    else {
+        return None;
+    };
+    let (code, gain) = match terms.fixed_side {
+        FixedSide::Source => (terms.target_asset, *numerator),
+        FixedSide::Target => (terms.source_asset, -*numerator),
+    };
+    Some(QuoteAdded {
+        provider: *provider,
+        sequence: at.sequence,
+        terms: QuoteTerms::clone(terms),
+        asset: directory.asset_id(code)?,
+        gain,
+        denominator: *denominator,
+    })
 }
 
 fn batch_row(at: &At<'_>, batch: &Batch, directory: &Directory) -> BatchAdded {
@@ -383,7 +515,7 @@ fn batch_row(at: &At<'_>, batch: &Batch, directory: &Directory) -> BatchAdded {
     }
 }
 
-fn agent(asset: settlement_core::ids::AssetId, directory: &Directory) -> Bic {
+fn agent(asset: AssetId, directory: &Directory) -> Bic {
     directory.asset(asset).agent
 }
 
@@ -413,38 +545,65 @@ fn directory_row(event: &Event, directory: &Directory) -> Option<DirectoryChange
     }
 }
 
-fn cycle_row(event: &Event) -> Option<(CycleName, CycleChange)> {
+fn cycle_row(
+    at: &At<'_>,
+    event: &Event,
+    directory: &Directory,
+) -> Option<(CycleName, CycleChange)> {
     match event {
         Event::CycleOpened {
             cycle,
             cut_off,
             pay_in_deadline,
             completion_deadline,
-            ..
-        } => Some((
-            *cycle,
-            CycleChange::Opened {
+            calendar,
+        } => {
+            let cut_offs = calendar.iter().flat_map(|calendar| &calendar.cut_offs);
+            let opened = CycleChange::Opened {
                 cut_off: *cut_off,
                 pay_in_deadline: *pay_in_deadline,
                 completion_deadline: *completion_deadline,
-            },
-        )),
-        Event::CycleClosed { cycle } => Some((*cycle, CycleChange::Closed)),
+                pay_in_cut_offs: cut_offs.filter_map(pay_in_cut_off).collect(),
+            };
+            Some((*cycle, opened))
+        }
+        Event::CycleClosed { cycle } => {
+            let sequence = at.sequence;
+            Some((*cycle, CycleChange::Closed { sequence }))
+        }
         Event::CycleScheduled {
             cycle,
             version,
             reason,
+            lines,
             ..
-        } => Some((
-            *cycle,
-            CycleChange::Scheduled {
+        } => {
+            let lines = lines.iter().map(|line| schedule_row(line, directory));
+            let scheduled = CycleChange::Scheduled {
                 version: *version,
                 reason: reason.clone(),
-            },
-        )),
+                lines: lines.collect(),
+            };
+            Some((*cycle, scheduled))
+        }
         Event::CycleCompleted { cycle, into } => {
             Some((*cycle, CycleChange::Completed { into: *into }))
         }
         _ => None,
+    }
+}
+
+fn pay_in_cut_off(cut_off: &CutOffInstant) -> Option<(AssetId, Timestamp)> {
+    (cut_off.purpose == CutOffPurpose::PayIn).then_some((cut_off.asset, cut_off.instant))
+}
+
+fn schedule_row(line: &ScheduleLine, directory: &Directory) -> ScheduleAdded {
+    let account = directory.account(line.account);
+    ScheduleAdded {
+        participant: account.participant,
+        asset: account.asset,
+        net: line.net,
+        pay_in_due: line.pay_in_due,
+        pay_out_due: line.pay_out_due,
     }
 }

@@ -85,7 +85,8 @@ pub fn run(
     following.commit(&mut progress)
 }
 
-struct Following<S> {
+/// A projection on its way through the journal, and where its rows go.
+pub(crate) struct Following<S> {
     reader: Box<dyn JournalReader>,
     store: S,
     projection: Projection,
@@ -98,7 +99,7 @@ struct Following<S> {
 }
 
 impl<S: Store> Following<S> {
-    fn new(
+    pub(crate) fn new(
         reader: Box<dyn JournalReader>,
         store: S,
         cursor: Option<Cursor>,
@@ -117,6 +118,27 @@ impl<S: Store> Following<S> {
             transaction_rows: 0,
             uncommitted: false,
         })
+    }
+
+    /// Projects all that is durable, and commits it; `false`: it was told to stop before that.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn catch_up(&mut self, stop: &AtomicBool) -> Result<bool, ProjectError> {
+        while !stop.load(Ordering::Relaxed) {
+            let more = self.step()?;
+            if self.transaction_rows >= TRANSACTION_ROWS || !more {
+                self.commit(&mut |_| {})?;
+            }
+            if !more {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The place in the journal after the last record that was read.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.reader.cursor()
     }
 
     /// Reads and projects one record; `false`: there is none yet.

@@ -1,11 +1,13 @@
 //! What is written: the rows that records add and change, as plain values of the core's types, in
 //! the form that any [`Store`](crate::Store) can take.
 
-use settlement_core::command::{AccountState, AssetLine, ParticipantState, Position};
+use settlement_core::command::{
+    AccountState, AssetLine, MovementKind, ParticipantState, Position, QuoteTerms,
+};
 use settlement_core::ids::{
     AccountId, AssetId, BatchNumber, Bic, CycleName, Date, ParticipantId, Sequence, Timestamp,
 };
-use settlement_core::instruction::{Identity, Lane, Priority};
+use settlement_core::instruction::{Identity, Lane, LegKind, Priority, ShortText};
 use settlement_core::view::Status;
 use std::collections::BTreeMap;
 
@@ -37,6 +39,8 @@ impl Roles {
 #[allow(missing_docs)]
 pub struct InstructionAdded {
     pub sequence: Sequence,
+    /// What large tables are parted by: its value date, or the date that it came in if it was refused.
+    pub day: Date,
     pub identity: Identity,
     /// `None` if it was refused: the refusal does not say.
     pub order: Option<OrderAdded>,
@@ -58,6 +62,25 @@ pub struct OrderAdded {
     pub value_date: Date,
     /// Codes of its legs' assets, each once, each between spaces: ` EUR USD `.
     pub assets: String,
+    /// The quote that it consumed: its provider, and the provider's id of it.
+    pub quote: Option<(ParticipantId, ShortText)>,
+}
+
+/// A leg of an accepted instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct LegAdded {
+    pub instruction: Sequence,
+    /// The instruction's.
+    pub day: Date,
+    /// From 0.
+    pub index: u8,
+    pub kind: LegKind,
+    pub debtor: ParticipantId,
+    pub creditor: ParticipantId,
+    pub asset: AssetId,
+    /// Minor units.
+    pub amount: i64,
 }
 
 /// Where an instruction stands: the part of its row that changes. `None` leaves a column as it was.
@@ -69,6 +92,28 @@ pub struct Standing {
     pub cycle: Option<CycleName>,
     /// Once settled: its leaf in the batch.
     pub member_index: Option<u32>,
+    /// Its place in the gross lane's queues, once it has waited there.
+    pub queued: Option<QueuePlace>,
+}
+
+/// A place in the gross lane's queues: first by priority, then by rank, then by unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct QueuePlace {
+    pub priority: Priority,
+    /// The input that gives the place among those of one priority.
+    pub rank: Sequence,
+    /// What settles together is named by one of its instructions.
+    pub unit: Sequence,
+}
+
+/// What changed of an instruction whose row is already there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct StandingChanged {
+    /// The instruction's.
+    pub day: Date,
+    pub standing: Standing,
 }
 
 impl Standing {
@@ -77,6 +122,7 @@ impl Standing {
         self.status = newer.status.or(self.status);
         self.cycle = newer.cycle.or(self.cycle);
         self.member_index = newer.member_index.or(self.member_index);
+        self.queued = newer.queued.or(self.queued);
     }
 }
 
@@ -86,6 +132,8 @@ impl Standing {
 pub struct PartyAdded {
     pub participant: ParticipantId,
     pub instruction: Sequence,
+    /// The instruction's.
+    pub day: Date,
     pub roles: Roles,
 }
 
@@ -95,6 +143,8 @@ pub struct PartyAdded {
 pub struct ChangeAdded {
     pub position: Position,
     pub instruction: Sequence,
+    /// The instruction's.
+    pub day: Date,
     pub status: Status,
     pub matched_with: Option<Sequence>,
     pub time: Timestamp,
@@ -115,6 +165,8 @@ pub struct Concern {
     pub participant: ParticipantId,
     pub position: Position,
     pub instruction: Sequence,
+    /// The instruction's.
+    pub day: Date,
 }
 
 /// An instruction settled as (part of) a member of a batch.
@@ -123,7 +175,41 @@ pub struct Concern {
 pub struct MemberAdded {
     pub batch: BatchNumber,
     pub instruction: Sequence,
+    /// The instruction's.
+    pub day: Date,
     pub member_index: u32,
+}
+
+/// A movement, in the gross batch then open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct MovementAdded {
+    /// Its command's.
+    pub sequence: Sequence,
+    pub kind: MovementKind,
+    pub participant: ParticipantId,
+    pub asset: AssetId,
+    /// Minor units, positive.
+    pub amount: i64,
+    /// Whose fund it goes to, or leaves.
+    pub cycle: Option<CycleName>,
+    pub batch: BatchNumber,
+    pub time: Timestamp,
+}
+
+/// A quote that a provider locked, with what rounding gave or took.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct QuoteAdded {
+    pub provider: ParticipantId,
+    pub sequence: Sequence,
+    pub terms: QuoteTerms,
+    /// The asset whose amount was computed and rounded.
+    pub asset: AssetId,
+    /// What rounding gave the provider (above zero) or took, in minor units: over the denominator.
+    pub gain: i128,
+    /// Positive.
+    pub denominator: i128,
 }
 
 /// A closed batch.
@@ -161,15 +247,33 @@ pub enum CycleChange {
         cut_off: Timestamp,
         pay_in_deadline: Timestamp,
         completion_deadline: Timestamp,
+        /// Of assets with pay-in deadlines of their own: the earlier of the two counts.
+        pay_in_cut_offs: Vec<(AssetId, Timestamp)>,
     },
-    Closed,
+    Closed {
+        /// By this input: pay-ins after it count against the schedule.
+        sequence: Sequence,
+    },
     Scheduled {
         version: u32,
         reason: String,
+        lines: Vec<ScheduleAdded>,
     },
     Completed {
         into: Option<CycleName>,
     },
+}
+
+/// What one account owes to a cycle, or is owed by it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct ScheduleAdded {
+    pub participant: ParticipantId,
+    pub asset: AssetId,
+    /// Minor units, as all three.
+    pub net: i64,
+    pub pay_in_due: i64,
+    pub pay_out_due: i64,
 }
 
 /// A line of the directory, new or changed.
@@ -199,14 +303,17 @@ pub enum DirectoryChange {
 #[allow(missing_docs)]
 pub struct Rows {
     pub instructions: Vec<InstructionAdded>,
+    pub legs: Vec<LegAdded>,
     /// Of instructions in earlier rows.
-    pub standings: BTreeMap<Sequence, Standing>,
+    pub standings: BTreeMap<Sequence, StandingChanged>,
     pub parties: Vec<PartyAdded>,
     pub changes: Vec<ChangeAdded>,
     /// Of changes that are no entries.
     pub concerns: Vec<Concern>,
     pub credits: Vec<Concern>,
     pub members: Vec<MemberAdded>,
+    pub movements: Vec<MovementAdded>,
+    pub quotes: Vec<QuoteAdded>,
     pub batches: Vec<BatchAdded>,
     pub cycles: Vec<(CycleName, CycleChange)>,
     pub directory: Vec<DirectoryChange>,
@@ -217,12 +324,15 @@ impl Rows {
     pub fn count(&self) -> usize {
         // An instruction's content is a row of its own.
         self.instructions.len() * 2
+            + self.legs.len()
             + self.standings.len()
             + self.parties.len()
             + self.changes.len()
             + self.concerns.len()
             + self.credits.len()
             + self.members.len()
+            + self.movements.len()
+            + self.quotes.len()
             + self.batches.len()
             + self.cycles.len()
             + self.directory.len()
@@ -234,13 +344,19 @@ impl Rows {
     }
 
     /// Sets where an instruction stands: in its own row if that is among these, else by an update.
-    pub fn stand(&mut self, instruction: Sequence, newer: &Standing) {
+    /// `day` is the instruction's.
+    pub fn stand(&mut self, instruction: Sequence, day: Date, newer: &Standing) {
         match self
             .instructions
             .binary_search_by_key(&instruction, |added| added.sequence)
         {
             Ok(at) => self.instructions[at].standing.update(newer),
-            Err(_) => self.standings.entry(instruction).or_default().update(newer),
+            Err(_) => {
+                let changed = self.standings.entry(instruction);
+                let standing = Standing::default();
+                let changed = changed.or_insert(StandingChanged { day, standing });
+                changed.standing.update(newer);
+            }
         }
     }
 
@@ -256,12 +372,15 @@ impl Rows {
     /// Empties all, and keeps the memory.
     pub fn clear(&mut self) {
         self.instructions.clear();
+        self.legs.clear();
         self.standings.clear();
         self.parties.clear();
         self.changes.clear();
         self.concerns.clear();
         self.credits.clear();
         self.members.clear();
+        self.movements.clear();
+        self.quotes.clear();
         self.batches.clear();
         self.cycles.clear();
         self.directory.clear();

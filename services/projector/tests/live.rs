@@ -11,11 +11,11 @@ use settlement_core::view::{InstructionAnswer, Status, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::compare::{same_answers, whole_list};
-use support::database::{Database, Sqlite};
+use support::database::{Database, for_every_database};
 use support::engine::{Engine, banks};
 use support::follow::project;
 use support::oracle::Oracle;
-use valuta_journal::Journal;
+use valuta_journal::Source;
 use valuta_projector::{BatchFilter, ListFilter, ReadModel, ReceivedRow};
 
 fn seeds() -> std::ops::Range<u64> {
@@ -35,7 +35,7 @@ fn as_followed(mut answer: InstructionAnswer) -> InstructionAnswer {
 }
 
 /// Runs a day with the projector beside it.
-fn day_with_projector(seed: u64, database: &Sqlite) -> Engine {
+fn day_with_projector(seed: u64, database: &impl Database) -> Engine {
     let mut engine = Engine::new(seed);
     let stop = AtomicBool::new(false);
     let (reader, tail) = (engine.journal.reader(None).unwrap(), engine.journal.watch());
@@ -56,11 +56,10 @@ fn day_with_projector(seed: u64, database: &Sqlite) -> Engine {
     engine
 }
 
-#[test]
-fn says_what_the_state_says() {
+fn says_what_the_state_says<D: Database>() {
     let (mut seen, mut cycle_batches) = (BTreeMap::new(), 0);
     for seed in seeds() {
-        let database = Sqlite::new();
+        let database = D::new();
         let engine = day_with_projector(seed, &database);
         // Stopped anywhere; the rest is caught up with.
         project(&engine.journal, database.store()).unwrap();
@@ -197,13 +196,12 @@ fn leaves_are_all_there(reads: &impl ReadModel, seed: u64) -> usize {
     batches.iter().filter(|batch| batch.cycle.is_some()).count()
 }
 
-#[test]
-fn rebuilt_equals_live() {
+fn rebuilt_equals_live<D: Database>() {
     for seed in seeds() {
-        let live = Sqlite::new();
+        let live = D::new();
         let engine = day_with_projector(seed + 1_000, &live);
         project(&engine.journal, live.store()).unwrap();
-        let rebuilt = Sqlite::new();
+        let rebuilt = D::new();
         project(&engine.journal, rebuilt.store()).unwrap();
         assert_eq!(live.dump(), rebuilt.dump(), "seed {seed}");
         if seed == 0 {
@@ -213,3 +211,5 @@ fn rebuilt_equals_live() {
         }
     }
 }
+
+for_every_database!(says_what_the_state_says, rebuilt_equals_live);

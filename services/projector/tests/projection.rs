@@ -8,14 +8,14 @@ use settlement_core::event::{Entry, Event};
 use settlement_core::ids::{Bic, Sequence};
 use settlement_core::rejection::Rejection;
 use settlement_core::view::{InstructionAnswer, Status, Waiting};
-use support::database::{Database, Sqlite};
+use support::database::{Database, for_every_database};
 use support::follow::project;
 use support::script::{ASSETS, BANKS, Script, batch_of, bic, cycle, leg};
-use valuta_projector::{ListFilter, ReadModel, SqliteReadModel};
+use valuta_projector::{ListFilter, ReadModel};
 
-fn projected(mut script: Script) -> (Sqlite, SqliteReadModel) {
+fn projected<D: Database>(mut script: Script) -> (D, D::Reads) {
     script.record();
-    let database = Sqlite::new();
+    let database = D::new();
     project(&script.journal, database.store()).unwrap();
     let reads = database.reads();
     (database, reads)
@@ -78,8 +78,7 @@ fn list(reads: &impl ReadModel, bank: u16) -> Vec<String> {
     rows.iter().map(|row| answer(&row.answer)).collect()
 }
 
-#[test]
-fn gross_payments_settle_at_once_or_later() {
+fn gross_payments_settle_at_once_or_later<D: Database>() {
     let mut script = Script::new();
     script.accepted(0, &[leg(0, 1, 0, 100)], Entry::Settled);
     script.accepted(0, &[leg(0, 2, 0, 900)], Entry::Queued);
@@ -92,7 +91,7 @@ fn gross_payments_settle_at_once_or_later() {
     }]);
     script.tick(&[Event::GrossBatchClosed(batch_of(1, 3))]);
     script.accepted(1, &[leg(1, 0, 0, 7)], Entry::Settled);
-    let (_database, reads) = projected(script);
+    let (_database, reads) = projected::<D>(script);
 
     let mine = [
         "2.0 #2 ACSC b1",
@@ -150,8 +149,7 @@ fn gross_payments_settle_at_once_or_later() {
     }
 }
 
-#[test]
-fn trades_are_one_unit_and_each_bank_receives_the_other_side() {
+fn trades_are_one_unit_and_each_bank_receives_the_other_side<D: Database>() {
     let mut script = Script::new();
     let legs = [leg(0, 1, 0, 100), leg(1, 0, 1, 120)];
     script.accepted(0, &legs, Entry::Unmatched);
@@ -163,7 +161,7 @@ fn trades_are_one_unit_and_each_bank_receives_the_other_side() {
     };
     script.accepted_then(1, &legs, Entry::Unmatched, &[matched]);
     script.tick(&[Event::GrossBatchClosed(batch_of(1, 2))]);
-    let (_database, reads) = projected(script);
+    let (_database, reads) = projected::<D>(script);
 
     let seen = [
         "2.0 #2 PDNG Unmatched",
@@ -188,8 +186,7 @@ fn trades_are_one_unit_and_each_bank_receives_the_other_side() {
     );
 }
 
-#[test]
-fn net_payments_follow_their_cycle() {
+fn net_payments_follow_their_cycle<D: Database>() {
     let mut script = Script::new();
     script.open_cycle(1);
     script.open_cycle(2);
@@ -205,7 +202,7 @@ fn net_payments_follow_their_cycle() {
     }]);
     script.close_and_net(2);
     script.run(2, &[true], 2, &[]);
-    let (_database, reads) = projected(script);
+    let (_database, reads) = projected::<D>(script);
 
     assert_eq!(
         changes(&reads, Some(bic(3))),
@@ -231,8 +228,7 @@ fn net_payments_follow_their_cycle() {
     assert_eq!(batch.certificate_hash, Some([8; 32]));
 }
 
-#[test]
-fn holds_and_later_rejections_show() {
+fn holds_and_later_rejections_show<D: Database>() {
     let mut script = Script::new();
     script.accepted(0, &[leg(0, 1, 0, 100)], Entry::Queued);
     let unit = Sequence(2);
@@ -247,7 +243,7 @@ fn holds_and_later_rejections_show() {
     let unknown = Bic::parse(b"XXXXFRPP").unwrap();
     script.refused(unknown, Rejection::DebtorUnknown { leg: 0 });
     script.refused(bic(3), Rejection::DuplicateWithOtherContent);
-    let (_database, reads) = projected(script);
+    let (_database, reads) = projected::<D>(script);
 
     let held = Status::Waiting(Waiting::Held);
     assert_eq!(
@@ -272,12 +268,11 @@ fn holds_and_later_rejections_show() {
     assert!(changes(&reads, Some(unknown)).is_empty());
 }
 
-#[test]
-fn lists_know_every_asset_of_an_instruction() {
+fn lists_know_every_asset_of_an_instruction<D: Database>() {
     let mut script = Script::new();
     script.accepted(0, &[leg(0, 1, 0, 100)], Entry::Settled);
     script.accepted(0, &[leg(0, 1, 1, 100), leg(1, 2, 0, 9)], Entry::Settled);
-    let (_database, reads) = projected(script);
+    let (_database, reads) = projected::<D>(script);
     for (at, expected) in [(0, vec![3, 2]), (1, vec![3])] {
         let filter = ListFilter {
             asset: fx::AssetCode::parse(ASSETS[at].0.as_bytes()),
@@ -290,3 +285,11 @@ fn lists_know_every_asset_of_an_instruction() {
     }
     assert_eq!(BANKS.len(), 4);
 }
+
+for_every_database!(
+    gross_payments_settle_at_once_or_later,
+    trades_are_one_unit_and_each_bank_receives_the_other_side,
+    net_payments_follow_their_cycle,
+    holds_and_later_rejections_show,
+    lists_know_every_asset_of_an_instruction,
+);

@@ -9,12 +9,12 @@ use settlement_core::ids::Sequence;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::compare::same_answers;
-use support::database::{Database, Sqlite};
+use support::database::{Database, for_every_database};
 use support::follow::{project, project_some};
 use support::oracle::Oracle;
 use support::random::Random;
 use support::script::{Script, batch_of, bic, cycle, leg};
-use valuta_journal::{Cursor, Journal, JournalId, MemoryJournal};
+use valuta_journal::{Cursor, JournalId, MemoryJournal, Source};
 use valuta_projector::{ProjectError, ReadModel, Rows, Store, StoreError};
 
 /// A day of everything, some inputs in each record.
@@ -127,12 +127,11 @@ impl<S: Store> Store for Dying<S> {
     }
 }
 
-#[test]
-fn goes_on_where_it_was_stopped_or_killed() {
+fn goes_on_where_it_was_stopped_or_killed<D: Database>() {
     for seed in seeds(4) {
         let journal = day(seed, 120);
-        let clean = clean_dump::<Sqlite>(&journal);
-        let database = Sqlite::new();
+        let clean = clean_dump::<D>(&journal);
+        let database = D::new();
         let mut random = Random(seed);
         for records in [1, 2, 5, 11, 17, 26] {
             project_some(&journal, database.store(), records).unwrap();
@@ -155,11 +154,10 @@ fn goes_on_where_it_was_stopped_or_killed() {
     }
 }
 
-#[test]
-fn answers_as_the_oracle_does_over_a_day() {
+fn answers_as_the_oracle_does_over_a_day<D: Database>() {
     for seed in seeds(3) {
         let journal = day(seed + 100, 150);
-        let (database, oracle) = (Sqlite::new(), Oracle::default());
+        let (database, oracle) = (D::new(), Oracle::default());
         project(&journal, database.store()).unwrap();
         project(&journal, oracle.clone()).unwrap();
         let bics: Vec<_> = (0..4).map(bic).collect();
@@ -167,11 +165,10 @@ fn answers_as_the_oracle_does_over_a_day() {
     }
 }
 
-#[test]
-fn is_rebuilt_when_it_was_deleted_or_reset() {
+fn is_rebuilt_when_it_was_deleted_or_reset<D: Database>() {
     let journal = day(7, 200);
-    let clean = clean_dump::<Sqlite>(&journal);
-    let database = Sqlite::new();
+    let clean = clean_dump::<D>(&journal);
+    let database = D::new();
     project(&journal, database.store()).unwrap();
     assert_eq!(database.dump(), clean);
     database.delete();
@@ -184,8 +181,7 @@ fn is_rebuilt_when_it_was_deleted_or_reset() {
 }
 
 /// One input with more rows than one write takes: still one transaction, and the same rows.
-#[test]
-fn a_large_run_is_one_transaction() {
+fn a_large_run_is_one_transaction<D: Database>() {
     let members = 9_000;
     let mut script = Script::new();
     script.open_cycle(1);
@@ -194,7 +190,7 @@ fn a_large_run_is_one_transaction() {
     }
     script.close_and_net(1);
     script.record();
-    let database = Sqlite::new();
+    let database = D::new();
     project(&script.journal, database.store()).unwrap();
     let before = database.dump();
 
@@ -223,7 +219,7 @@ fn a_large_run_is_one_transaction() {
             .zip(0..)
             .all(|(row, at)| row.position.index == at)
     );
-    assert_eq!(clean_dump::<Sqlite>(&script.journal), database.dump());
+    assert_eq!(clean_dump::<D>(&script.journal), database.dump());
 }
 
 fn contradiction(found: Result<(), ProjectError>) -> String {
@@ -235,10 +231,9 @@ fn contradiction(found: Result<(), ProjectError>) -> String {
     error.to_string()
 }
 
-#[test]
-fn a_journal_that_contradicts_it_stops_it() {
+fn a_journal_that_contradicts_it_stops_it<D: Database>() {
     let journal = day(8, 40);
-    let database = Sqlite::new();
+    let database = D::new();
     project(&journal, database.store()).unwrap();
     let dump = database.dump();
     let cursor = database.reads().state().unwrap().unwrap();
@@ -279,7 +274,7 @@ fn a_journal_that_contradicts_it_stops_it() {
             "",
         ),
     ] {
-        let database = Sqlite::new();
+        let database = D::new();
         project(&journal, database.store()).unwrap();
         database.store().commit(&changed).unwrap();
         match project(&journal, database.store()) {
@@ -289,8 +284,7 @@ fn a_journal_that_contradicts_it_stops_it() {
     }
 }
 
-#[test]
-fn a_record_that_cannot_be_read_stops_it() {
+fn a_record_that_cannot_be_read_stops_it<D: Database>() {
     let good = |script: &mut Script| script.accepted(0, &[leg(0, 1, 0, 1)], Entry::Settled);
     for (payload, expected) in [
         (
@@ -307,7 +301,7 @@ fn a_record_that_cannot_be_read_stops_it() {
         good(&mut script);
         script.record();
         script.append(payload, 3);
-        let database = Sqlite::new();
+        let database = D::new();
         let error = project(&script.journal, database.store()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
@@ -320,15 +314,14 @@ fn a_record_that_cannot_be_read_stops_it() {
     };
     script.command(&[refused]);
     script.record();
-    let error = project(&script.journal, Sqlite::new().store()).unwrap_err();
+    let error = project(&script.journal, D::new().store()).unwrap_err();
     assert!(error.to_string().contains("is no instruction"), "{error}");
 }
 
 /// Idle, it shows what is new well within 50 ms; it ends when told, and when the journal closes.
-#[test]
-fn follows_a_live_journal() {
+fn follows_a_live_journal<D: Database>() {
     let mut script = Script::new();
-    let database = Sqlite::new();
+    let database = D::new();
     let (stop, seen) = (AtomicBool::new(false), AtomicU64::new(0));
     let (reader, tail) = (script.journal.reader(None).unwrap(), script.journal.watch());
     let store = database.store();
@@ -365,3 +358,13 @@ fn follows_a_live_journal() {
     valuta_projector::run(reader, &tail, database.store(), &stop, |_| {}).unwrap();
     assert_eq!(database.reads().state().unwrap().unwrap().sequence, last);
 }
+
+for_every_database!(
+    goes_on_where_it_was_stopped_or_killed,
+    answers_as_the_oracle_does_over_a_day,
+    is_rebuilt_when_it_was_deleted_or_reset,
+    a_large_run_is_one_transaction,
+    a_journal_that_contradicts_it_stops_it,
+    a_record_that_cannot_be_read_stops_it,
+    follows_a_live_journal,
+);

@@ -7,7 +7,7 @@ use settlement_core::command::Position;
 use settlement_core::ids::Sequence;
 use settlement_core::view::Status;
 use support::compare::{same_answers, whole_list};
-use support::database::{Database, Sqlite};
+use support::database::{Database, for_every_database};
 use support::oracle::Oracle;
 use support::random::{Inputs, bics, cursor};
 use valuta_projector::{Anchors, ListFilter, ReadModel, Rows, Store};
@@ -181,10 +181,12 @@ fn goes_on_where_a_narrow_list_stopped<D: Database>() {
         rows.parties.push(valuta_projector::PartyAdded {
             participant: settlement_core::ids::ParticipantId(1),
             instruction: Sequence(sequence),
+            day: settlement_core::ids::Date(20_000),
             roles: valuta_projector::Roles::DEBTOR,
         });
         rows.instructions.push(valuta_projector::InstructionAdded {
             sequence: Sequence(sequence),
+            day: settlement_core::ids::Date(20_000),
             identity: sample.identity,
             order: None,
             received: settlement_core::ids::Timestamp(0),
@@ -240,13 +242,15 @@ where
             done.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         let mut made = Inputs::new(6);
+        let mut rows = Rows::default();
+        made.scheme(&mut rows);
         let mut transactions = 0;
         while !done.load(std::sync::atomic::Ordering::Relaxed) {
-            let mut rows = Rows::default();
             made.input(&mut rows);
             rows.sort();
             store.write(&rows).unwrap();
             store.commit(&cursor(made.sequence())).unwrap();
+            rows.clear();
             transactions += 1;
             assert!(transactions < 100_000, "starved");
         }
@@ -254,32 +258,11 @@ where
     assert_eq!(database.anchors().anchored().unwrap(), 50);
 }
 
-#[test]
-fn sqlite_lets_anchors_come_in_between() {
-    anchors_come_in_between::<Sqlite>();
-}
-
-#[test]
-fn sqlite_answers_as_the_oracle_does() {
-    answers_as_the_oracle_does::<Sqlite>();
-}
-
-#[test]
-fn sqlite_commits_rows_and_cursor_together() {
-    commits_rows_and_cursor_together::<Sqlite>();
-}
-
-#[test]
-fn sqlite_starts_anew_after_a_reset() {
-    starts_anew_after_a_reset::<Sqlite>();
-}
-
-#[test]
-fn sqlite_reads_while_it_writes() {
-    reads_while_it_writes::<Sqlite>();
-}
-
-#[test]
-fn sqlite_goes_on_where_a_narrow_list_stopped() {
-    goes_on_where_a_narrow_list_stopped::<Sqlite>();
-}
+for_every_database!(
+    anchors_come_in_between,
+    answers_as_the_oracle_does,
+    commits_rows_and_cursor_together,
+    starts_anew_after_a_reset,
+    reads_while_it_writes,
+    goes_on_where_a_narrow_list_stopped,
+);

@@ -6,6 +6,7 @@
 //! | `members` | which inputs each batch settled: a file a batch, rebuilt by following |
 //! | `relay` | the follower's loop |
 //! | `receipts` | member trees and receipt files, on demand |
+//! | [`topics`] | what is published for others, as messages |
 //!
 //! It follows the journal with a cursor that needs no store: the ledger says which batch comes next, and
 //! an older one is skipped. A dead relay stops nothing but anchoring.
@@ -14,7 +15,8 @@ mod batch;
 mod members;
 mod receipts;
 mod relay;
+pub mod topics;
 
 pub use members::MemberFiles;
 pub use receipts::{Receipt, Receipts};
-pub use relay::{Relay, RelayError};
+pub use relay::{BatchSink, FilesOnly, Relay, RelayError};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use valuta_journal::{JournalReader, ReadError, Record, RecordLookup, Tail};
-use valuta_ledger::{Added, Ledger, LedgerError};
+use valuta_ledger::{Added, BatchInput, Ledger, LedgerError};
 
 /// How often a relay without anything to do looks whether it should end.
 const IDLE_TURN: Duration = Duration::from_millis(200);
@@ -27,6 +27,9 @@ pub enum RelayError {
     /// The ledger refuses: a conflict is an alarm.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// What takes the batches elsewhere failed.
+    #[error("batches: {0}")]
+    Sink(Box<dyn std::error::Error + Send + Sync>),
     /// The member files.
     #[error("member files: {0}")]
     Members(#[from] std::io::Error),
@@ -50,13 +53,51 @@ pub enum RelayError {
     },
 }
 
-/// Follows the journal from its beginning and hands each batch to the ledger, once.
-pub struct Relay {
+/// Who takes closed batches: the ledger, or a topic on the way to it.
+pub trait BatchSink: Send {
+    /// The number of the batch that it takes next: it has all before.
+    fn next_number(&self) -> u64;
+
+    /// Takes the next one; durable when it returns.
+    fn add(&mut self, batch: &BatchInput) -> Result<(), RelayError>;
+}
+
+impl BatchSink for Ledger {
+    fn next_number(&self) -> u64 {
+        Ledger::next_number(self)
+    }
+
+    fn add(&mut self, batch: &BatchInput) -> Result<(), RelayError> {
+        if let Added::New(anchor) = Ledger::add(self, batch)? {
+            tracing::info!(batch = batch.number, index = anchor.index, "anchored");
+        }
+        metrics::gauge!("valuta_anchored_batch").set(batch.number as f64);
+        Ok(())
+    }
+}
+
+/// Takes no batch: where the ledger is fed by others and only the member files are to be kept up.
+pub struct FilesOnly;
+
+impl BatchSink for FilesOnly {
+    fn next_number(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn add(&mut self, batch: &BatchInput) -> Result<(), RelayError> {
+        Err(RelayError::NoBatch {
+            number: batch.number,
+        })
+    }
+}
+
+/// Follows the journal from its beginning and hands each batch over, once.
+pub struct Relay<S> {
     reader: Box<dyn JournalReader>,
     lookup: Arc<dyn RecordLookup>,
     tail: Tail,
-    ledger: Ledger,
-    files: MemberFiles,
+    sink: S,
+    files: Option<MemberFiles>,
     follower: Follower,
     scheme: Option<String>,
 }
@@ -68,20 +109,20 @@ struct Closed {
     members: Vec<Member>,
 }
 
-impl Relay {
-    /// `reader` starts at the journal's beginning.
+impl<S: BatchSink> Relay<S> {
+    /// `reader` starts at the journal's beginning. `files` are kept where receipts are made.
     pub fn new(
         reader: Box<dyn JournalReader>,
         lookup: Arc<dyn RecordLookup>,
         tail: Tail,
-        ledger: Ledger,
-        files: MemberFiles,
+        sink: S,
+        files: Option<MemberFiles>,
     ) -> Self {
         Self {
             reader,
             lookup,
             tail,
-            ledger,
+            sink,
             files,
             follower: Follower::new(),
             scheme: None,
@@ -89,7 +130,7 @@ impl Relay {
     }
 
     /// Runs until `stop`, or the journal closes, or an error that needs an operator. `anchored` is
-    /// called with each batch number that the ledger holds, in order, those of earlier starts included.
+    /// called with each batch number that was taken, in order, those of earlier starts included.
     pub fn run(
         mut self,
         stop: &AtomicBool,
@@ -142,10 +183,10 @@ impl Relay {
         anchored: &mut impl FnMut(u64),
     ) -> Result<(), RelayError> {
         let number = closed.batch.number;
-        if !self.files.contains(number) {
-            self.files.write(number, closed.sequence, &closed.members)?;
+        if let Some(files) = self.files.as_ref().filter(|files| !files.contains(number)) {
+            files.write(number, closed.sequence, &closed.members)?;
         }
-        if number < self.ledger.next_number() {
+        if number < self.sink.next_number() {
             anchored(number);
             return Ok(());
         }
@@ -162,11 +203,7 @@ impl Relay {
             scheme.ok_or(RelayError::NoScheme { number })?,
             &*self.lookup,
         )?;
-        let added = self.ledger.add(&input)?;
-        if let Added::New(anchor) = &added {
-            tracing::info!(batch = number, index = anchor.index, "anchored");
-        }
-        metrics::gauge!("valuta_anchored_batch").set(number as f64);
+        self.sink.add(&input)?;
         anchored(number);
         Ok(())
     }

@@ -36,6 +36,9 @@ struct Valuta {
 enum Command {
     /// Run the whole system as one server
     Up(server::UpArgs),
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    Service(Box<server::cluster::Service>),
     /// Check this machine and a data directory
     Doctor(server::DoctorArgs),
     /// The server's configuration
@@ -57,6 +60,8 @@ async fn main() -> ExitCode {
     let Valuta { options, command } = Valuta::parse();
     let done = match command {
         Command::Up(args) => return server::up(args).await,
+        #[cfg(feature = "cluster")]
+        Command::Service(service) => return server::cluster::run(*service).await,
         Command::Doctor(args) => return server::doctor(args).await,
         Command::Config(command) => return server::config(command),
         Command::Demo(args) => demo::run(args).await,

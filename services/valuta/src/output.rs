@@ -112,7 +112,8 @@ impl Section {
         Value::Object(fields.collect::<Map<_, _>>())
     }
 
-    fn json(&self) -> Value {
+    /// The record, or the rows.
+    pub fn json(&self) -> Value {
         match (&self.rows[..], self.is_record) {
             ([row], true) => self.object(row),
             (rows, _) => Value::Array(rows.iter().map(|row| self.object(row)).collect()),

@@ -8,10 +8,21 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// Changes by a dense number. What was touched is a list; a place per number says where in the list,
 /// and needs no clearing: it counts only if the list names the number there.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Changes {
     touched: Chunks<(u32, i128), 64>,
-    places: Chunks<u32>,
+    /// Empty while nothing is written: only then are they made from the list.
+    places: Vec<u32>,
+}
+
+/// Views read the list alone: they neither share nor copy the places.
+impl Clone for Changes {
+    fn clone(&self) -> Self {
+        Self {
+            touched: self.touched.clone(),
+            places: Vec::new(),
+        }
+    }
 }
 
 impl Changes {
@@ -19,7 +30,7 @@ impl Changes {
     fn add(&mut self, index: u32, amount: i128) {
         let at = index as usize;
         if at >= self.places.len() {
-            self.places.grow(at + 1, 0);
+            self.make_places(at + 1);
         }
         let place = self.places[at] as usize;
         if self
@@ -34,6 +45,20 @@ impl Changes {
         self.touched.push((index, amount));
     }
 
+    /// Makes places for so many numbers, and the list's at once if there are none yet.
+    #[cold]
+    fn make_places(&mut self, count: usize) {
+        let unknown = self.places.is_empty();
+        let listed = self.touched.iter().filter(|_| unknown);
+        let count = listed
+            .clone()
+            .fold(count, |count, &(index, _)| count.max(index as usize + 1));
+        self.places.resize(count, 0);
+        for (place, &(index, _)) in (0..).zip(listed) {
+            self.places[index as usize] = place;
+        }
+    }
+
     /// In the order of numbers.
     fn sorted(&self) -> Vec<(u32, i128)> {
         let mut changes: Vec<(u32, i128)> = self.touched.iter().copied().collect();
@@ -44,9 +69,8 @@ impl Changes {
 
 impl Freeze for Changes {
     fn freeze(&mut self) {
-        let Self { touched, places } = self;
+        let Self { touched, places: _ } = self;
         touched.freeze();
-        places.freeze();
     }
 }
 

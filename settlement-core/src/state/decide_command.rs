@@ -403,10 +403,14 @@ fn check_role(command: &Command) -> Result<(), Refusal> {
 
 fn check_created(created: Timestamp, now: Timestamp) -> Result<(), Refusal> {
     if created.0 > now.0 + CREATED_AHEAD_MS_MAX {
-        return Err(Refusal::CreatedOutOfRange("more than 5 minutes ahead"));
+        return Err(Refusal::CreatedOutOfRange(
+            "more than 5 minutes ahead".to_owned(),
+        ));
     }
     if created.0 < now.0 - CREATED_AGE_MS_MAX {
-        return Err(Refusal::CreatedOutOfRange("more than 400 days ago"));
+        return Err(Refusal::CreatedOutOfRange(
+            "more than 400 days ago".to_owned(),
+        ));
     }
     Ok(())
 }

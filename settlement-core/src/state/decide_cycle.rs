@@ -108,7 +108,7 @@ impl State {
         }
         if now < cycle.cut_off {
             return Err(Refusal::TooEarly {
-                what: "close",
+                what: "close".to_owned(),
                 not_before: cycle.cut_off,
             });
         }
@@ -148,7 +148,7 @@ impl State {
             && !cycle.is_funded()
         {
             return Err(Refusal::TooEarly {
-                what: "settle: pay-ins are outstanding",
+                what: "settle: pay-ins are outstanding".to_owned(),
                 not_before: cycle.pay_in_deadline,
             });
         }

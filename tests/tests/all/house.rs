@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each crate, and all of ours that it may depend on (not counting tests).
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("fx", &[]),
     ("settlement-core", &["fx"]),
     ("valuta-proto", &[]),
@@ -18,7 +18,22 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ),
     (
         "valuta-relay",
-        &["settlement-core", "valuta-journal", "valuta-ledger"],
+        &[
+            "settlement-core",
+            "valuta-journal",
+            "valuta-ledger",
+            "valuta-projector",
+            "valuta-proto",
+        ],
+    ),
+    (
+        "valuta-link",
+        &[
+            "settlement-core",
+            "valuta-engine",
+            "valuta-journal",
+            "valuta-proto",
+        ],
     ),
     ("valuta-gateway", &["fx", "settlement-core", "valuta-proto"]),
     (
@@ -30,6 +45,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "valuta-gateway",
             "valuta-journal",
             "valuta-ledger",
+            "valuta-link",
             "valuta-projector",
             "valuta-proto",
             "valuta-relay",

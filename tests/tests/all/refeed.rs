@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use valuta_journal::{
-    FileJournal, FileJournalOptions, Journal, JournalReader, MemoryJournal, Record,
+    FileJournal, FileJournalOptions, Journal, JournalReader, MemoryJournal, Record, Source,
 };
 use valuta_ledger::{Ledger, LedgerReader, LogKey};
 use valuta_relay::{MemberFiles, Relay};
@@ -154,7 +154,7 @@ fn headers(journal: &impl Journal, dir: &Path) -> Vec<String> {
         journal.lookup(),
         journal.watch(),
         ledger,
-        files,
+        Some(files),
     );
     let stop = Arc::new(AtomicBool::new(false));
     let newest = newest_batch(journal);

@@ -129,18 +129,33 @@ impl Keeper {
         }
     }
 
+    /// The same, at once: for who only follows, and must have the file before what left has left here too.
+    pub fn keep(&mut self, state: &mut State, cursor: &Cursor) -> Result<(), FileError> {
+        if let Some(place) = state.aged().filter(|&place| !self.files.hold(place)) {
+            let file = self.files.write(state, cursor)?;
+            state.files_hold(place.number);
+            self.put(file, state);
+            self.files.tidy(state);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, file: Arc<OldFile>, state: &State) {
+        let mut files = OldIdentities::clone(&self.files);
+        files.put(file, state);
+        self.files = Arc::new(files);
+        let mut published = self.published.write();
+        let published = published.as_mut().unwrap_or_else(|error| error.get_mut());
+        **published = Arc::clone(&self.files);
+    }
+
     /// A file was written, or not.
     pub fn kept(&mut self, kept: Kept, state: &mut State) -> Result<(), StopReason> {
         self.next_from = Some(Instant::now());
         match kept {
             Ok(file) => {
                 state.files_hold(file.head.place.number);
-                let mut files = OldIdentities::clone(&self.files);
-                files.put(file, state);
-                self.files = Arc::new(files);
-                let mut published = self.published.write();
-                let published = published.as_mut().unwrap_or_else(|error| error.get_mut());
-                **published = Arc::clone(&self.files);
+                self.put(file, state);
                 Ok(())
             }
             Err(error @ FileError::Damaged { .. }) => {

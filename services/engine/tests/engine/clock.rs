@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use valuta_engine::{Clock, EngineError, FORWARD_JUMP_MS_MAX, StopReason};
-use valuta_journal::Journal;
+use valuta_journal::Source;
 
 /// A clock whose hands a test moves.
 #[derive(Clone, Default)]

@@ -10,7 +10,7 @@ use settlement_core::instruction::ShortText;
 use settlement_core::view::{Query, Status, View};
 use std::time::Duration;
 use valuta_engine::StopReason;
-use valuta_journal::Journal;
+use valuta_journal::{Journal, Source};
 
 fn token(label: &str) -> Token {
     Token {

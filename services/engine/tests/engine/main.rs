@@ -8,6 +8,7 @@ mod files;
 mod frozen;
 mod full_disk;
 mod identities;
+mod replica;
 mod shutdown;
 mod snapshots;
 mod support;

@@ -137,7 +137,7 @@ async fn faults_of_a_request_name_the_field() {
     )
     .await;
     let refusal = Refusal::TooEarly {
-        what: "close",
+        what: "close".to_owned(),
         not_before: Timestamp(0),
     };
     rig.double.refuse(Some(refusal));

@@ -4,7 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use valuta_journal::{Damage, Damaged, Journal, OpenError, ReadError, Record, framed_bytes};
+use valuta_journal::{
+    Damage, Damaged, Journal, OpenError, ReadError, Record, Source, framed_bytes,
+};
 
 use crate::support::{
     Image, PAGE, Random, append_one, directory, image, journal_of, open, open_and_replay,

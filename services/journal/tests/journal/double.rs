@@ -1,7 +1,7 @@
 //! The double behaves as the file does, and fails as told.
 
 use valuta_journal::{
-    AppendError, Cursor, Fault, FaultPoint, Journal, MemoryJournal, ReadError, Record,
+    AppendError, Cursor, Fault, FaultPoint, Journal, MemoryJournal, ReadError, Record, Source,
 };
 
 use crate::support::{ID, append_one, directory, drain, open};

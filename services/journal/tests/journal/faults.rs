@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use tempfile::TempDir;
-use valuta_journal::{AppendError, FileJournal, Journal, OpenError, framed_bytes};
+use valuta_journal::{AppendError, FileJournal, Journal, OpenError, Source, framed_bytes};
 
 use crate::support::{
     SMALL_SEGMENT_BYTES, append_one, directory, drain, open, payload, read_offline,

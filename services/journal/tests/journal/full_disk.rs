@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
-use valuta_journal::{AppendError, FileJournal, Journal, OpenError};
+use valuta_journal::{AppendError, FileJournal, Journal, OpenError, Source};
 
 use crate::support::{append_one, drain, open, open_and_replay};
 

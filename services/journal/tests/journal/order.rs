@@ -7,7 +7,7 @@ use std::time::Duration;
 use valuta_journal::{
     AppendError, Contradiction, Cursor, FileJournal, FileJournalOptions, FileReader, Journal,
     JournalId, JournalReader, OpenError, PAGE_BYTES, RECORD_BYTES_MAX, ReadError, Record,
-    RecordHeader, RecordLookup, chain_after, framed_bytes,
+    RecordHeader, RecordLookup, Source, chain_after, framed_bytes,
 };
 
 use crate::support::{

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use valuta_journal::{
     FileJournal, FileJournalOptions, FileReader, Journal, JournalId, JournalReader, OpenError,
-    ReadError, Record, Recovery,
+    ReadError, Record, Recovery, Source,
 };
 
 pub const ID: JournalId = JournalId([7; 16]);

@@ -7,12 +7,9 @@
 use super::int;
 use super::read::{INSTRUCTION_COLUMNS, Parameter, instruction_row, participant, rows_at_most};
 use crate::codec;
-use crate::model::{ListFilter, ListPage};
+use crate::model::{ListFilter, ListPage, SCAN_ROWS_MAX};
 use rusqlite::{Connection, OptionalExtension as _, Result, params_from_iter};
 use settlement_core::ids::{ParticipantId, Sequence};
-
-/// Bounds the work of one call: about 20 ms.
-pub(super) const SCAN_ROWS_MAX: i64 = 20_000;
 
 /// Conditions on a row `i`, with their parameters, numbered in the order they are added.
 #[derive(Default)]

@@ -5,29 +5,23 @@ use crate::model::{
     BatchFilter, BatchRow, ChangeRow, InstructionRow, ListFilter, ListPage, ReadModel, ReceivedRow,
     UnitRow,
 };
+use crate::pool::Pool;
 use crate::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use settlement_core::command::Position;
 use settlement_core::ids::{BatchNumber, Bic, Sequence};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use valuta_journal::Cursor;
 
 /// The queries of the embedded read model; cheap to clone. A call waits while every reader is busy.
 #[derive(Clone, Debug)]
-pub struct SqliteReadModel(Arc<Pool>);
+pub struct SqliteReadModel(Arc<Readers>);
 
 #[derive(Debug)]
-struct Pool {
+struct Readers {
     file: String,
-    idle: Mutex<Vec<Connection>>,
-    returned: Condvar,
-}
-
-/// Gives its connection back, also if the query panics.
-struct Reader<'a> {
-    pool: &'a Pool,
-    connection: Option<Connection>,
+    connections: Pool<Connection>,
 }
 
 impl SqliteReadModel {
@@ -36,58 +30,23 @@ impl SqliteReadModel {
     pub fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
         let file = path.display().to_string();
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let idle = (0..readers.max(1))
+        let connections = (0..readers.max(1))
             .map(|_| open(path, flags))
             .collect::<rusqlite::Result<Vec<_>>>()
             .map_err(|error| failed(&file, error))?;
-        Ok(Self(Arc::new(Pool {
-            file,
-            idle: Mutex::new(idle),
-            returned: Condvar::new(),
-        })))
+        let connections = Pool::new(connections);
+        Ok(Self(Arc::new(Readers { file, connections })))
     }
 
     fn read<T>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let reader = self.0.take();
-        let connection = reader.connection.as_ref().expect("taken until dropped");
-        connection
-            .unchecked_transaction()
-            .and_then(|snapshot| query(&snapshot))
-            .map_err(|error| failed(&self.0.file, error))
-    }
-}
-
-impl Pool {
-    fn take(&self) -> Reader<'_> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = loop {
-            if let Some(connection) = idle.pop() {
-                break Some(connection);
-            }
-            idle = self
-                .returned
-                .wait(idle)
-                .unwrap_or_else(PoisonError::into_inner);
-        };
-        Reader {
-            pool: self,
-            connection,
-        }
-    }
-}
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        let mut idle = self
-            .pool
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        idle.extend(self.connection.take());
-        self.pool.returned.notify_one();
+        let read = self.0.connections.with(|connection| {
+            let snapshot = connection.unchecked_transaction()?;
+            query(&snapshot)
+        });
+        read.map_err(|error| failed(&self.0.file, error))
     }
 }
 

@@ -15,8 +15,8 @@ pub(super) fn write(connection: &Connection, rows: &Rows) -> Result<()> {
     directory(connection, &rows.directory)?;
     instructions(connection, &rows.instructions)?;
     contents(connection, &rows.instructions)?;
-    for (instruction, standing) in &rows.standings {
-        update(connection, *instruction, standing)?;
+    for (instruction, changed) in &rows.standings {
+        update(connection, *instruction, &changed.standing)?;
     }
     parties(connection, rows)?;
     changes(connection, &rows.changes)?;
@@ -219,6 +219,7 @@ fn cycle(connection: &Connection, name: CycleName, change: &CycleChange) -> Resu
             cut_off,
             pay_in_deadline,
             completion_deadline,
+            ..
         } => connection.execute(
             "INSERT INTO cycles (value_date, number, cut_off, pay_in_deadline, completion_deadline)
              VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -230,11 +231,13 @@ fn cycle(connection: &Connection, name: CycleName, change: &CycleChange) -> Resu
                 completion_deadline.0
             ],
         ),
-        CycleChange::Closed => connection.execute(
+        CycleChange::Closed { .. } => connection.execute(
             "UPDATE cycles SET closed = 1 WHERE value_date = ?1 AND number = ?2",
             key,
         ),
-        CycleChange::Scheduled { version, reason } => connection.execute(
+        CycleChange::Scheduled {
+            version, reason, ..
+        } => connection.execute(
             "UPDATE cycles SET schedule_version = ?3, schedule_reason = ?4
              WHERE value_date = ?1 AND number = ?2",
             params![key.0, key.1, version, reason],

@@ -1,4 +1,4 @@
-//! A database of its own for each test. The suite knows no other; PostgreSQL will be a second one.
+//! A database of its own for each test: a file, or a database of a real server.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -79,6 +79,26 @@ impl Database for Sqlite {
         }
     }
 }
+
+/// Makes each test for every database.
+macro_rules! for_every_database {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test::<crate::support::database::Sqlite>();
+            })+
+        }
+        #[cfg(feature = "cluster")]
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                super::$test::<crate::support::postgres::Postgres>();
+            })+
+        }
+    };
+}
+pub(crate) use for_every_database;
 
 fn dump_table(connection: &Connection, table: &str) -> Vec<String> {
     let mut select = connection

@@ -6,5 +6,7 @@ pub mod database;
 pub mod engine;
 pub mod follow;
 pub mod oracle;
+#[cfg(feature = "cluster")]
+pub mod postgres;
 pub mod random;
 pub mod script;

@@ -23,8 +23,8 @@ impl Tables {
     fn add(&mut self, rows: &Rows) {
         let all = &mut self.pending;
         all.instructions.extend(rows.instructions.iter().cloned());
-        for (instruction, standing) in &rows.standings {
-            all.stand(*instruction, standing);
+        for (instruction, changed) in &rows.standings {
+            all.stand(*instruction, changed.day, &changed.standing);
         }
         all.parties.extend(&rows.parties);
         all.changes.extend(&rows.changes);

@@ -1,10 +1,10 @@
 //! Random rows that keep the rules of rows: what a projection could have made, by seed.
 
-use settlement_core::command::{AccountState, AssetLine, ParticipantState, Position};
+use settlement_core::command::{AccountState, AssetLine, MovementKind, ParticipantState, Position};
 use settlement_core::ids::{
     AccountId, AssetId, Bic, CycleName, Date, ParticipantId, Sequence, Timestamp, Uetr,
 };
-use settlement_core::instruction::{Identity, Kind, Lane, Priority};
+use settlement_core::instruction::{Identity, Kind, Lane, LegKind, Priority, ShortText};
 use settlement_core::rejection::Rejection;
 use settlement_core::view::{Status, Waiting};
 use valuta_journal::{Cursor, JournalId};
@@ -60,6 +60,7 @@ pub fn cursor(sequence: Sequence) -> Cursor {
 
 struct Live {
     sequence: Sequence,
+    day: Date,
     parties: Vec<(ParticipantId, Roles)>,
     cycle: Option<CycleName>,
 }
@@ -125,6 +126,7 @@ impl Inputs {
             cut_off: Timestamp(1),
             pay_in_deadline: Timestamp(2),
             completion_deadline: Timestamp(3),
+            pay_in_cut_offs: vec![(AssetId(1), Timestamp(1))],
         };
         rows.cycles.push((cycle(1), opened));
     }
@@ -152,15 +154,19 @@ impl Inputs {
             }
         }
         let added = self.added(refused);
+        let day = added.day;
+        self.legs(&added, rows);
         rows.parties
             .extend(parties.iter().map(|&(participant, roles)| PartyAdded {
                 participant,
                 instruction: self.sequence,
+                day,
                 roles,
             }));
         rows.instructions.push(added);
         let live = Live {
             sequence: self.sequence,
+            day,
             parties,
             cycle: None,
         };
@@ -177,6 +183,26 @@ impl Inputs {
         self.change(live, status, 0, rows);
     }
 
+    fn legs(&mut self, added: &InstructionAdded, rows: &mut Rows) {
+        let count = if added.order.is_some() {
+            self.random.below(3) + 1
+        } else {
+            0
+        };
+        for index in (0..).take(usize::try_from(count).unwrap()) {
+            rows.legs.push(LegAdded {
+                instruction: added.sequence,
+                day: added.day,
+                index,
+                kind: self.random.pick(&[LegKind::Principal, LegKind::Charge]),
+                debtor: ParticipantId(u16::try_from(self.random.below(5)).unwrap()),
+                creditor: ParticipantId(u16::try_from(self.random.below(5)).unwrap()),
+                asset: AssetId(u16::try_from(self.random.below(3)).unwrap()),
+                amount: self.random.pick(&[0, 1, 99, 100, 123_456_789, i64::MAX]),
+            });
+        }
+    }
+
     fn added(&mut self, refused: bool) -> InstructionAdded {
         let order = OrderAdded {
             lane: self.random.pick(&[Lane::Gross, Lane::Net]),
@@ -184,14 +210,26 @@ impl Inputs {
                 .random
                 .pick(&[Priority::Urgent, Priority::High, Priority::Normal]),
             created: Timestamp(self.time().0 - 5),
-            value_date: self.random.pick(&[date(), Date(date().0 + 1)]),
+            value_date: self
+                .random
+                .pick(&[date(), Date(date().0 + 1), Date(date().0 + 40)]),
             assets: self
                 .random
                 .pick(&[" EUR ", " USD ", " EUR USD ", " JPY "])
                 .to_owned(),
+            quote: self
+                .random
+                .one_in(4)
+                .then(|| (ParticipantId(0), ShortText::parse(b"Q 1").unwrap())),
+        };
+        let day = if refused {
+            self.time().date()
+        } else {
+            order.value_date
         };
         InstructionAdded {
             sequence: self.sequence,
+            day,
             identity: Identity {
                 uetr: Uetr(u128::from(self.random.next()) << 64 | u128::from(self.random.next())),
                 instructing: self.random.pick(&bics()),
@@ -242,15 +280,22 @@ impl Inputs {
         live.cycle = cycle.or(live.cycle);
         let matched_with =
             (live.sequence.0.is_multiple_of(3)).then_some(Sequence(live.sequence.0 + 1));
+        let waits = status == Status::Waiting(Waiting::Liquidity);
         let standing = Standing {
             status: Some((status, matched_with)),
             cycle,
             member_index: None,
+            queued: waits.then_some(QueuePlace {
+                priority: Priority::High,
+                rank: live.sequence,
+                unit: live.sequence,
+            }),
         };
-        rows.stand(live.sequence, &standing);
+        rows.stand(live.sequence, live.day, &standing);
         let change = ChangeAdded {
             position,
             instruction: live.sequence,
+            day: live.day,
             status,
             matched_with,
             time: self.time(),
@@ -260,6 +305,7 @@ impl Inputs {
             participant,
             position,
             instruction: live.sequence,
+            day: live.day,
         };
         if !change.is_entry() {
             rows.concerns.extend(live.parties.iter().map(concern));
@@ -280,6 +326,7 @@ impl Inputs {
         let member_index = Some(self.member_index);
         rows.stand(
             live.sequence,
+            live.day,
             &Standing {
                 member_index,
                 ..Standing::default()
@@ -288,6 +335,7 @@ impl Inputs {
         rows.members.push(MemberAdded {
             batch,
             instruction: live.sequence,
+            day: live.day,
             member_index: self.member_index,
         });
         self.member_index += 1;
@@ -316,8 +364,33 @@ impl Inputs {
                 posting(0, false, 0),
             ],
         });
-        let closed = (cycle(1), CycleChange::Closed);
-        rows.cycles.push(closed);
+        let sequence = self.sequence;
+        rows.cycles
+            .push((cycle(1), CycleChange::Closed { sequence }));
+        rows.movements.push(MovementAdded {
+            sequence,
+            kind: self
+                .random
+                .pick(&[MovementKind::Deposit, MovementKind::PayIn]),
+            participant: ParticipantId(1),
+            asset: AssetId(0),
+            amount: 5,
+            cycle: of_cycle.then_some(cycle(1)),
+            batch: self.batch,
+            time: self.time(),
+        });
+        let scheduled = CycleChange::Scheduled {
+            version: u32::try_from(self.batch).unwrap(),
+            reason: "netted".to_owned(),
+            lines: vec![ScheduleAdded {
+                participant: ParticipantId(1),
+                asset: AssetId(0),
+                net: -7,
+                pay_in_due: 7,
+                pay_out_due: 0,
+            }],
+        };
+        rows.cycles.push((cycle(1), scheduled));
         (self.batch, self.member_index) = (self.batch + 1, 0);
     }
 }

@@ -30,7 +30,7 @@ mod instruction_json;
 mod movements;
 mod net;
 mod operate;
-mod payments;
+pub mod payments;
 mod positions;
 mod queue_file;
 mod quotes;

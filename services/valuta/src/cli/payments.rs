@@ -116,6 +116,13 @@ pub fn status_cells(status: &v1::InstructionStatus) -> Vec<Cell> {
     ]
 }
 
+/// An answer as JSON, as commands print it.
+#[cfg(feature = "cluster")]
+pub fn status_json(status: &v1::InstructionStatus) -> serde_json::Value {
+    let fields = STATUS_COLUMNS.iter().copied().zip(status_cells(status));
+    Section::record("status", fields.collect()).json()
+}
+
 fn nonzero(count: u64) -> Cell {
     if count == 0 {
         Cell::text("")

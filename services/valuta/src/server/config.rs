@@ -51,7 +51,7 @@ pub struct UpArgs {
 /// The file. Unknown keys are errors: a misspelt limit must not be a silent default.
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
     data: Option<PathBuf>,
     listen: Option<String>,
     #[serde(default)]
@@ -62,6 +62,13 @@ struct File {
     #[serde(default)]
     log_json: bool,
     snapshot_every_kib: Option<u32>,
+    /// Of the services that run alone.
+    #[cfg(feature = "cluster")]
+    pub kafka: Option<super::cluster::KafkaFile>,
+    #[cfg(feature = "cluster")]
+    pub postgres: Option<super::cluster::PostgresFile>,
+    #[cfg(feature = "cluster")]
+    pub link: Option<super::cluster::LinkFile>,
 }
 
 /// Both files, or no TLS.
@@ -94,11 +101,18 @@ pub(crate) struct ConfigErrors(pub Vec<String>);
 impl Config {
     /// Puts file, environment and flags together; names everything that is wrong at once.
     pub fn load(args: UpArgs) -> Result<Self, ConfigErrors> {
-        let file = match &args.config {
-            Some(path) => read(path)?,
-            None => File::default(),
-        };
+        let file = File::of(&args)?;
         merge(args, file)
+    }
+}
+
+impl File {
+    /// The file that the arguments name; an empty one if they name none.
+    pub fn of(args: &UpArgs) -> Result<Self, ConfigErrors> {
+        match &args.config {
+            Some(path) => read(path),
+            None => Ok(Self::default()),
+        }
     }
 }
 
@@ -112,7 +126,7 @@ fn parse(text: &str) -> Result<File, String> {
     toml::from_str(text).map_err(|error| error.to_string().trim().replace('\n', "\n  "))
 }
 
-fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
+pub(crate) fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
     let mut errors = Vec::new();
     let listen = args.listen.or(file.listen);
     let listen = listen.as_deref().unwrap_or(LISTEN_DEFAULT);

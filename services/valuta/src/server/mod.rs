@@ -1,13 +1,16 @@
-//! The server's side of the binary: the whole system in one process.
+//! The server's side of the binary: the whole system in one process, or each service alone.
 //!
 //! | module | room for |
 //! |---|---|
+//! | `cluster` | each service alone, over Kafka and PostgreSQL |
 //! | `config` | file, environment, flags |
 //! | `data` | the data directory |
 //! | `up` | starting the parts in order, and stopping them |
 //! | `ports` | the gateway's ports over engine, read model and ledger |
 //! | `doctor` | what is wrong with a machine or a data directory |
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod config;
 mod data;
 mod doctor;

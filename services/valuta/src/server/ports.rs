@@ -1,4 +1,4 @@
-//! The gateway's ports over engine, read model and ledger: names change, nothing else.
+//! The gateway's ports over engine, read model and ledger, in this process or elsewhere.
 
 use prost::Message as _;
 use settlement_core::command::{Caller, Command, Position, Refusal};
@@ -11,15 +11,15 @@ use tokio::sync::watch;
 use valuta_engine::Handle;
 use valuta_gateway::ports::{self, EngineError, ReadError};
 use valuta_ledger::LedgerReader;
-use valuta_projector::{ReadModel, SqliteReadModel, StoreError};
+use valuta_projector::{ReadModel, StoreError};
 use valuta_proto::v1;
-use valuta_relay::Receipts;
+use valuta_relay::{Receipt, Receipts};
 
 /// The engine in this process.
 #[derive(Clone)]
 pub(crate) struct EnginePort(pub Handle);
 
-fn engine_error(error: valuta_engine::EngineError) -> EngineError {
+pub(super) fn engine_error(error: valuta_engine::EngineError) -> EngineError {
     match error {
         valuta_engine::EngineError::Unavailable {
             retry_after_ms,
@@ -87,30 +87,41 @@ impl ports::Engine for EnginePort {
     }
 }
 
-/// What follows the journal in this process.
+/// The read model and the log.
 #[derive(Clone)]
 pub(crate) struct ReadsPort(Arc<Reads>);
 
+/// Where the log is.
+pub(crate) enum Log {
+    /// In this process.
+    Here {
+        /// Makes receipts.
+        receipts: Arc<Receipts>,
+        /// Reads the log.
+        ledger: LedgerReader,
+    },
+    /// In the ledger's process.
+    #[cfg(feature = "cluster")]
+    Elsewhere(super::cluster::LedgerClient),
+}
+
 struct Reads {
-    model: SqliteReadModel,
-    receipts: Receipts,
-    ledger: LedgerReader,
+    model: Box<dyn ReadModel>,
+    log: Log,
     projected: watch::Receiver<u64>,
     anchored: watch::Receiver<u64>,
 }
 
 impl ReadsPort {
     pub fn new(
-        model: SqliteReadModel,
-        receipts: Receipts,
-        ledger: LedgerReader,
+        model: Box<dyn ReadModel>,
+        log: Log,
         projected: watch::Receiver<u64>,
         anchored: watch::Receiver<u64>,
     ) -> Self {
         Self(Arc::new(Reads {
             model,
-            receipts,
-            ledger,
+            log,
             projected,
             anchored,
         }))
@@ -126,9 +137,27 @@ impl ReadsPort {
             .await
             .unwrap_or_else(|error| Err(failed(error)))
     }
+
+    /// Receipts of a batch's instructions, where the log is.
+    async fn make(
+        &self,
+        batch: BatchNumber,
+        instructions: Vec<Sequence>,
+    ) -> Result<Vec<ports::ReceiptRow>, ReadError> {
+        let made = match &self.0.log {
+            Log::Here { receipts, .. } => {
+                let receipts = Arc::clone(receipts);
+                let made = self.read(move |_| receipts.make(batch, &instructions).map_err(failed));
+                made.await?.unwrap_or_default()
+            }
+            #[cfg(feature = "cluster")]
+            Log::Elsewhere(ledger) => ledger.receipts(batch, &instructions).await?,
+        };
+        made.into_iter().map(receipt_row).collect()
+    }
 }
 
-fn failed(error: impl std::fmt::Display) -> ReadError {
+pub(crate) fn failed(error: impl std::fmt::Display) -> ReadError {
     let error = error.to_string();
     tracing::error!(error, "a follower cannot be read");
     ReadError::Failed(error)
@@ -147,7 +176,7 @@ impl ports::Reads for ReadsPort {
         &self,
         filter: ports::ListFilter,
     ) -> Result<Vec<ports::InstructionRow>, ReadError> {
-        self.read(move |reads| list(&reads.model, &filter).map_err(failed))
+        self.read(move |reads| list(&*reads.model, &filter).map_err(failed))
             .await
     }
 
@@ -188,20 +217,22 @@ impl ports::Reads for ReadsPort {
     }
 
     async fn checkpoint(&self) -> Result<Option<ports::CheckpointRow>, ReadError> {
-        let ledger = &self.0.ledger;
-        Ok(Some(ports::CheckpointRow {
-            checkpoint: ledger.checkpoint().to_string(),
-            policy: ledger.policy().to_owned(),
-        }))
+        match &self.0.log {
+            Log::Here { ledger, .. } => Ok(Some(ports::CheckpointRow {
+                checkpoint: ledger.checkpoint().to_string(),
+                policy: ledger.policy().to_owned(),
+            })),
+            #[cfg(feature = "cluster")]
+            Log::Elsewhere(ledger) => ledger.checkpoint().await.map(Some),
+        }
     }
 
     async fn receipt(&self, instruction: Sequence) -> Result<Option<ports::ReceiptRow>, ReadError> {
-        self.read(move |reads| {
-            let unit = reads.model.unit(instruction).map_err(failed)?;
-            let Some(unit) = unit else { return Ok(None) };
-            Ok(receipts(reads, unit.batch, &[instruction])?.pop())
-        })
-        .await
+        let unit = self.read(move |reads| reads.model.unit(instruction).map_err(failed));
+        let Some(unit) = unit.await? else {
+            return Ok(None);
+        };
+        Ok(self.make(unit.batch, vec![instruction]).await?.pop())
     }
 
     async fn receipts(
@@ -211,19 +242,18 @@ impl ports::Reads for ReadsPort {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<ports::ReceiptRow>, ReadError> {
-        self.read(move |reads| {
+        let units = self.read(move |reads| {
             let units = reads.model.members(participant, batch, after, limit);
-            let units = units.map_err(failed)?;
-            let instructions: Vec<_> = units.iter().map(|unit| unit.instruction).collect();
-            receipts(reads, batch, &instructions)
-        })
-        .await
+            units.map_err(failed)
+        });
+        let instructions = units.await?.iter().map(|unit| unit.instruction).collect();
+        self.make(batch, instructions).await
     }
 }
 
 /// A narrow filter may take the model several calls to fill a page.
 fn list(
-    model: &SqliteReadModel,
+    model: &dyn ReadModel,
     filter: &ports::ListFilter,
 ) -> Result<Vec<ports::InstructionRow>, StoreError> {
     let mut asked = filter.clone();
@@ -239,24 +269,14 @@ fn list(
     }
 }
 
-fn receipts(
-    reads: &Reads,
-    batch: BatchNumber,
-    instructions: &[Sequence],
-) -> Result<Vec<ports::ReceiptRow>, ReadError> {
-    let made = reads.receipts.make(batch, instructions).map_err(failed)?;
-    made.unwrap_or_default()
-        .into_iter()
-        .map(|receipt| {
-            let instruction = v1::Instruction::decode(&receipt.content[..]).map_err(failed)?;
-            let uetr = Uetr::parse(instruction.uetr.as_bytes())
-                .ok_or_else(|| failed("a settled instruction without a UETR"))?;
-            Ok(ports::ReceiptRow {
-                sequence: receipt.sequence,
-                uetr,
-                batch: receipt.batch,
-                text: receipt.text,
-            })
-        })
-        .collect()
+fn receipt_row(receipt: Receipt) -> Result<ports::ReceiptRow, ReadError> {
+    let instruction = v1::Instruction::decode(&receipt.content[..]).map_err(failed)?;
+    let uetr = Uetr::parse(instruction.uetr.as_bytes())
+        .ok_or_else(|| failed("a settled instruction without a UETR"))?;
+    Ok(ports::ReceiptRow {
+        sequence: receipt.sequence,
+        uetr,
+        batch: receipt.batch,
+        text: receipt.text,
+    })
 }

@@ -10,7 +10,7 @@
 
 use crate::server::config::{Config, ConfigErrors, UpArgs};
 use crate::server::data::{DataDir, write_durably};
-use crate::server::ports::{EnginePort, ReadsPort};
+use crate::server::ports::{EnginePort, Log, ReadsPort};
 use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use settlement_core::command::{Action, Caller, Command, Token};
@@ -27,13 +27,16 @@ use valuta_engine::{
     Clock, Engine, Handle, Recovered, SnapshotOptions, Snapshots, StopReason, SystemClock,
 };
 use valuta_gateway::{ServeConfig, TlsPem};
-use valuta_journal::{FileJournal, FileJournalOptions, FileReader, Journal, OpenError, Tail};
+use valuta_journal::{
+    FileJournal, FileJournalOptions, FileReader, JournalId, JournalReader, OpenError, ReadError,
+    Source, Tail,
+};
 use valuta_ledger::{Ledger, LedgerReader, LogKey};
-use valuta_projector::{Anchors, ProjectError, SqliteStore};
+use valuta_projector::{Anchors, ProjectError, SqliteStore, Store, StoreError};
 use valuta_relay::{MemberFiles, Receipts, Relay};
 
 /// Connections of the read model: as many calls read at once.
-const READERS: usize = 4;
+pub(super) const READERS: usize = 4;
 
 /// A tenth of the weight that the engine and the gateway have.
 const FOLLOWER_NICE: i32 = 10;
@@ -63,7 +66,7 @@ pub async fn up(args: UpArgs) -> ExitCode {
     }
 }
 
-fn start_log(config: &Config) {
+pub(super) fn start_log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::new(&config.log);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -144,7 +147,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
-fn stopped(reason: StopReason) -> anyhow::Error {
+pub(super) fn stopped(reason: StopReason) -> anyhow::Error {
     match reason {
         StopReason::ShutDown => anyhow!("the engine has shut down"),
         StopReason::Journal(error) => anyhow!("{error}"),
@@ -157,7 +160,7 @@ fn stopped(reason: StopReason) -> anyhow::Error {
     }
 }
 
-async fn signal() -> anyhow::Result<&'static str> {
+pub(super) async fn signal() -> anyhow::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
@@ -169,7 +172,7 @@ async fn signal() -> anyhow::Result<&'static str> {
     })
 }
 
-fn read_tls(tls: &crate::server::config::Tls) -> anyhow::Result<TlsPem> {
+pub(super) fn read_tls(tls: &crate::server::config::Tls) -> anyhow::Result<TlsPem> {
     let read = |path: &std::path::Path| {
         std::fs::read_to_string(path).with_context(|| format!("tls: {}", path.display()))
     };
@@ -211,6 +214,7 @@ fn start(
         state,
         replayed,
         snapshot,
+        reader: _,
     } = valuta_engine::recover(&journal, &Snapshots::new(dir.snapshots()), rehearsal)
         .context("replaying the journal")?;
     tracing::info!(
@@ -225,7 +229,7 @@ fn start(
         None => Some(first_operator_token(dir, rehearsal, replayed.time)?),
     };
 
-    let key = LogKey::load_or_create(&dir.ledger_key(), &log_origin(&journal))
+    let key = LogKey::load_or_create(&dir.ledger_key(), &log_origin(journal.id()))
         .map_err(|error| anyhow!("the ledger's key: {error}"))?;
     let ledger = Ledger::open(&dir.ledger(), key).map_err(|error| anyhow!("ledger: {error}"))?;
     let ledger_reader = ledger.reader();
@@ -237,9 +241,15 @@ fn start(
     let (projected, projected_reader) = watch::channel(0);
     let (anchored, anchored_reader) = watch::channel(0);
     let reads = ReadsPort::new(
-        store.read_model(READERS).context("read model")?,
-        Receipts::new(Arc::clone(&lookup), ledger_reader.clone(), files.clone()),
-        ledger_reader.clone(),
+        Box::new(store.read_model(READERS).context("read model")?),
+        Log::Here {
+            receipts: Arc::new(Receipts::new(
+                Arc::clone(&lookup),
+                ledger_reader.clone(),
+                files.clone(),
+            )),
+            ledger: ledger_reader.clone(),
+        },
         projected_reader,
         anchored_reader,
     );
@@ -247,7 +257,13 @@ fn start(
     let mut followers = Vec::new();
     if following {
         let mut anchors = store.anchors().context("read model")?;
-        let relay = Relay::new(journal.reader(None)?, lookup, tail.clone(), ledger, files);
+        let relay = Relay::new(
+            journal.reader(None)?,
+            lookup,
+            tail.clone(),
+            ledger,
+            Some(files),
+        );
         let relay_stop = Arc::clone(&stop);
         followers.push(follower("relay", move || {
             relay.run(&relay_stop, |batch| {
@@ -261,7 +277,19 @@ fn start(
         })?);
         let (dir, projector_stop) = (dir.clone(), Arc::clone(&stop));
         followers.push(follower("projector", move || {
-            project(&dir, &tail, store, &projector_stop, &projected)
+            // Opened above, so that a start tells what is wrong with it.
+            drop(store);
+            let open = || SqliteStore::open(&dir.read_model());
+            let reader = || -> Result<Box<dyn JournalReader>, ReadError> {
+                Ok(Box::new(FileReader::open(
+                    &dir.journal(),
+                    None,
+                    tail.clone(),
+                )?))
+            };
+            keep_projecting(&tail, open, reader, &projector_stop, |sequence| {
+                projected.send_replace(sequence);
+            })
         })?);
     }
     let clock: Box<dyn Clock> = Box::new(SystemClock::default());
@@ -289,8 +317,8 @@ fn explain(error: OpenError, dir: &DataDir) -> anyhow::Error {
 }
 
 /// A log's name must be one of its own: the journal's nonce is.
-fn log_origin(journal: &FileJournal) -> String {
-    let id: String = journal.id().0[..8]
+pub(super) fn log_origin(journal: JournalId) -> String {
+    let id: String = journal.0[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
@@ -319,37 +347,39 @@ fn follower<E: std::fmt::Display>(
 
 /// Keeps the read model up. A store that fails, as on a full disk, is opened anew after a while, and goes
 /// on where it last committed.
-fn project(
-    dir: &DataDir,
+pub(super) fn keep_projecting<S: Store>(
     tail: &Tail,
-    store: SqliteStore,
+    open: impl Fn() -> Result<S, StoreError>,
+    reader: impl Fn() -> Result<Box<dyn JournalReader>, ReadError>,
     stop: &AtomicBool,
-    projected: &watch::Sender<u64>,
+    progress: impl Fn(u64),
 ) -> Result<(), ProjectError> {
-    let mut opened = Ok(store);
-    let mut wait = RETRY_AFTER_MIN;
+    let mut pause = RETRY_AFTER_MIN;
     loop {
-        let ended = opened.map_err(ProjectError::Store).and_then(|store| {
-            let reader = Box::new(FileReader::open(&dir.journal(), None, tail.clone())?);
-            valuta_projector::run(reader, tail, store, stop, |sequence| {
-                projected.send_replace(sequence.0);
+        let ended = open().map_err(ProjectError::Store).and_then(|store| {
+            valuta_projector::run(reader()?, tail, store, stop, |sequence| {
+                progress(sequence.0)
             })
         });
         match ended {
             Err(ProjectError::Store(error)) if !stop.load(Ordering::Relaxed) => {
                 metrics::counter!("valuta_follower_failures_total", "follower" => "projector")
                     .increment(1);
-                tracing::error!(follower = "projector", ?wait, "tried again: {error}");
+                tracing::error!(follower = "projector", ?pause, "tried again: {error}");
             }
             ended => return ended,
         }
-        let until = Instant::now() + wait;
-        while Instant::now() < until && !stop.load(Ordering::Relaxed) {
-            std::thread::sleep(STOP_SEEN_WITHIN);
-        }
+        wait(stop, pause);
         // Each time the journal is read from its beginning: not too often, for as long as it lasts.
-        wait = (wait * 2).min(RETRY_AFTER_MAX);
-        opened = SqliteStore::open(&dir.read_model());
+        pause = (pause * 2).min(RETRY_AFTER_MAX);
+    }
+}
+
+/// Waits, unless it is to stop.
+pub(super) fn wait(stop: &AtomicBool, pause: Duration) {
+    let until = Instant::now() + pause;
+    while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(STOP_SEEN_WITHIN);
     }
 }
 
@@ -369,7 +399,11 @@ fn note_anchor(anchors: &mut impl Anchors, ledger: &LedgerReader, batch: u64) {
 }
 
 /// Written before it is made: a crash in between makes the next start write another.
-fn first_operator_token(dir: &DataDir, rehearsal: bool, now: Timestamp) -> anyhow::Result<Command> {
+pub(super) fn first_operator_token(
+    dir: &DataDir,
+    rehearsal: bool,
+    now: Timestamp,
+) -> anyhow::Result<Command> {
     let mut random = [0u8; 32];
     getrandom::fill(&mut random).map_err(|error| anyhow!("no random bytes: {error}"))?;
     let text = format!(
@@ -397,7 +431,7 @@ fn first_operator_token(dir: &DataDir, rehearsal: bool, now: Timestamp) -> anyho
     })
 }
 
-async fn create_operator_token(handle: &Handle, command: Command) -> anyhow::Result<()> {
+pub(super) async fn create_operator_token(handle: &Handle, command: Command) -> anyhow::Result<()> {
     handle
         .command(command)
         .await?

@@ -208,7 +208,7 @@ fn settles_at_once_when_all_is_funded() {
         assert_eq!(world.run(), 0, "not funded, and before the deadline");
     }
     let early = Refusal::TooEarly {
-        what: "settle: pay-ins are outstanding",
+        what: "settle: pay-ins are outstanding".to_owned(),
         not_before: Timestamp(MORNING.0 + 3 * HOUR_MS),
     };
     assert_eq!(settle(&mut world), Err(early));

@@ -212,6 +212,7 @@ impl World {
                         assert_eq!(*count, member_index, "leaves come in order");
                         *count += 1;
                     }
+                    Fact::Queued { .. } => {}
                     Fact::BatchClosed { batch, members } => {
                         *closed += 1;
                         assert_eq!(batch.number, *closed, "numbers close in order");

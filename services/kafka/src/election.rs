@@ -1,0 +1,148 @@
+//! Who should lead: the consumer that has the journal's partition in the group `<topic>-leader`.
+//!
+//! A hint, no more: two may think so at once, and the reader's rule lets one of them write. The
+//! assignment is sticky, so that a standby that joins takes nothing from the leader.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::sync::watch;
+
+use crate::client::{forward_log, not_made};
+use crate::config::KafkaConfig;
+use crate::error::KafkaError;
+use crate::log::POLL;
+
+/// After how much silence the brokers give the partition to another, where they permit it.
+const SESSION_MS: u32 = 2_000;
+/// The least that brokers with default settings permit.
+const SESSION_DEFAULT_MS: u32 = 6_000;
+
+/// This process as a candidate. Dropping it leaves the group, so that another is chosen at once.
+pub struct Election {
+    mine: watch::Receiver<bool>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Runs on the election's thread.
+struct Assigned(watch::Sender<bool>);
+
+impl ClientContext for Assigned {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        forward_log(level, facility, line);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        tracing::debug!(%error, "librdkafka: {reason}");
+    }
+}
+
+impl ConsumerContext for Assigned {
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) if partitions.count() > 0 => {
+                // The partition stands for the lead; its messages are the log's to read.
+                if let Err(error) = consumer.pause(partitions) {
+                    tracing::debug!(%error, "pausing the election's partition");
+                }
+                self.0.send_replace(true);
+            }
+            Rebalance::Assign(_) => {}
+            Rebalance::Revoke(_) | Rebalance::Error(_) => {
+                self.0.send_replace(false);
+            }
+        }
+    }
+}
+
+impl Election {
+    /// Becomes a candidate for the lead of the configured topic's journal.
+    pub fn join(config: &KafkaConfig) -> Result<Self, KafkaError> {
+        let consumer = candidate(config, SESSION_MS)?;
+        let mine = consumer.context().0.subscribe();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (config, stopped) = (config.clone(), Arc::clone(&stop));
+        let thread = thread::Builder::new().name("kafka-election".into());
+        let started = thread.spawn(move || stand(&config, consumer, &stopped));
+        let thread = started
+            .map_err(|error| KafkaError::Client(format!("cannot start a thread: {error}")))?;
+        Ok(Self {
+            mine,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Whether this process should lead.
+    pub fn mine(&self) -> watch::Receiver<bool> {
+        self.mine.clone()
+    }
+}
+
+impl Drop for Election {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // It panicked: the brokers notice by its silence.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn candidate(config: &KafkaConfig, session_ms: u32) -> Result<BaseConsumer<Assigned>, KafkaError> {
+    let (sender, _) = watch::channel(false);
+    candidate_with(config, session_ms, sender)
+}
+
+fn candidate_with(
+    config: &KafkaConfig,
+    session_ms: u32,
+    sender: watch::Sender<bool>,
+) -> Result<BaseConsumer<Assigned>, KafkaError> {
+    use rdkafka::config::FromClientConfigAndContext;
+    let mut settings = config.consumer(&format!("{}-leader", config.topic))?;
+    settings
+        .set("auto.offset.reset", "latest")
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", session_ms.to_string())
+        .set("heartbeat.interval.ms", (session_ms / 5).to_string());
+    let consumer = BaseConsumer::from_config_and_context(&settings, Assigned(sender));
+    let consumer = consumer.map_err(not_made)?;
+    consumer
+        .subscribe(&[&config.topic])
+        .map_err(|error| KafkaError::Client(error.to_string()))?;
+    Ok(consumer)
+}
+
+/// The election's thread: polling is what keeps the candidacy.
+fn stand(config: &KafkaConfig, mut consumer: BaseConsumer<Assigned>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) {
+        let polled = consumer.poll(POLL);
+        let Some(Err(error)) = polled else { continue };
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::InvalidSessionTimeout) {
+            tracing::debug!(%error, "election");
+            continue;
+        }
+        tracing::warn!(
+            "the brokers refuse a session of {SESSION_MS} ms (group.min.session.timeout.ms): taking {SESSION_DEFAULT_MS} ms"
+        );
+        let sender = consumer.context().0.clone();
+        match candidate_with(config, SESSION_DEFAULT_MS, sender) {
+            Ok(slower) => consumer = slower,
+            Err(error) => {
+                tracing::warn!(%error, "election");
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+    consumer.context().0.send_replace(false);
+}

@@ -1,0 +1,8 @@
+//! The journal and the topics against real brokers: `scripts/stack up`, then `. target/stack/env`.
+#![allow(clippy::unwrap_used)]
+
+mod barrier;
+mod journal;
+mod pipeline;
+mod rule;
+mod support;

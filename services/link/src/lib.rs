@@ -1,0 +1,21 @@
+//! The way from a gateway to the engine that leads, in another process: one gRPC stream, in batches.
+//!
+//! | module | room for |
+//! |---|---|
+//! | `client` | a gateway's side: finds the leader, keeps what is not answered, sends it again to the next |
+//! | `server` | an engine's side: takes requests in order while it leads |
+//! | `secret` | who may use it |
+//!
+//! Sending again is safe, since the core remembers each instruction and each request id: what the first
+//! leader made durable gets the same answer from the second.
+
+mod client;
+mod secret;
+mod server;
+
+pub use client::{Link, LinkOptions};
+pub use secret::Secret;
+pub use server::{EngineLinkService, Leading};
+
+/// Of one message: a batch at the gateway's bound, and what the form adds.
+const MESSAGE_BYTES_MAX: usize = 32 << 20;

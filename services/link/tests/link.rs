@@ -1,0 +1,167 @@
+//! A gateway's link over real connections: held while nobody leads, sent again to the next leader, and
+//! answered once.
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code)]
+#[path = "../../engine/tests/engine/support.rs"]
+mod support;
+
+use settlement_core::command::{Action, Caller};
+use settlement_core::view::Status;
+use std::time::Duration;
+use support::{Held, Running, a_while, ask, command, flat, payment, payments, statistics};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use valuta_engine::{EngineError, Handle};
+use valuta_journal::{Fault, FaultPoint, Leader, MemoryJournal};
+use valuta_link::{EngineLinkService, Link, LinkOptions, Secret};
+
+const SECRET: &str = "a secret of the scheme";
+
+/// A process that could lead.
+struct Process {
+    address: String,
+    leads: watch::Sender<Option<Handle>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Process {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (leads, leading) = watch::channel(None);
+        let service = EngineLinkService::server(leading, Secret::new(SECRET).unwrap());
+        let server = tokio::spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            let server = Server::builder().add_service(service);
+            server.serve_with_incoming(incoming).await.unwrap();
+        });
+        Self {
+            address,
+            leads,
+            server,
+        }
+    }
+
+    fn leader(&self, epoch: u64) -> Option<Leader> {
+        Some(Leader {
+            epoch,
+            id: [epoch as u8; 16],
+            address: self.address.clone(),
+        })
+    }
+}
+
+fn link(leader: watch::Receiver<Option<Leader>>, secret: &str, hold_max: Duration) -> Link {
+    Link::start(
+        leader,
+        LinkOptions {
+            secret: Secret::new(secret).unwrap(),
+            authority: None,
+            hold_max,
+        },
+    )
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_are_held_until_somebody_leads() {
+    let (leader, known) = watch::channel(None);
+    let link = link(known, SECRET, LONG);
+    let asked = tokio::spawn({
+        let link = link.clone();
+        async move { link.submit(payments(0..300, 100)).await }
+    });
+    a_while().await;
+    let process = Process::start().await;
+    leader.send_replace(process.leader(1));
+    a_while().await;
+    assert!(
+        !asked.is_finished(),
+        "named as leader, it does not lead yet"
+    );
+    let running = Running::with_scheme(Held::memory()).await;
+    process.leads.send_replace(Some(running.handle.clone()));
+    let answer = asked.await.unwrap().unwrap();
+    let settled = flat(&answer);
+    assert_eq!(settled.len(), 300);
+    assert!(
+        settled
+            .iter()
+            .all(|(_, _, status)| matches!(status, Status::Settled { .. }))
+    );
+    assert_eq!(link.newest_answered(), settled[299].1);
+    // Commands go the same way, refusals too.
+    let bad = command(Caller::Treasury, "x", Action::SetRates(Vec::new()));
+    let (here, there) = (
+        running.handle.command(bad.clone()).await,
+        link.command(bad).await,
+    );
+    assert!(here.as_ref().unwrap().is_err());
+    assert_eq!(here, there);
+}
+
+/// The leader dies with a batch in flight, whose record is durable or not: the next one answers it, and
+/// it is paid once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_in_flight_when_the_leader_dies_is_answered_once() {
+    for persisted in [false, true] {
+        let (first, second) = (Process::start().await, Process::start().await);
+        let (leader, known) = watch::channel(first.leader(1));
+        let link = link(known, SECRET, LONG);
+        let journal: Held<MemoryJournal> = Held::memory();
+        let running = Running::with_scheme(journal.clone()).await;
+        first.leads.send_replace(Some(running.handle.clone()));
+        link.submit(payment(1, 100)).await.unwrap();
+        journal.fail(Fault {
+            at: FaultPoint::Write,
+            after: journal.appends(),
+            persisted,
+        });
+        let asked = tokio::spawn({
+            let link = link.clone();
+            async move { link.submit(payments(1..50, 100)).await }
+        });
+        running.join().await;
+        a_while().await;
+        assert!(!asked.is_finished(), "nobody knows what became of it");
+        let next = Running::on(journal.into_inner().crash());
+        second.leads.send_replace(Some(next.handle.clone()));
+        leader.send_replace(second.leader(2));
+        let answer = asked.await.unwrap().unwrap();
+        let settled = flat(&answer);
+        assert_eq!(settled.len(), 49);
+        assert!(
+            settled
+                .iter()
+                .all(|(_, _, status)| matches!(status, Status::Settled { .. }))
+        );
+        let (counts, _) = statistics(&next.handle).await.unwrap();
+        assert_eq!(
+            (counts.instructions, counts.settled),
+            (49, 49),
+            "{persisted}"
+        );
+        assert_eq!(ask(&next.handle, 49).await[0].sequence, settled[48].1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_know_the_secret_is_not_served() {
+    let process = Process::start().await;
+    let running = Running::with_scheme(Held::memory()).await;
+    process.leads.send_replace(Some(running.handle.clone()));
+    let (_leader, known) = watch::channel(process.leader(1));
+    let stranger = link(known, "another secret, as long", Duration::from_millis(200));
+    let answer = stranger.submit(payment(7, 100)).await;
+    assert!(
+        matches!(answer, Err(EngineError::Unavailable { .. })),
+        "{answer:?}"
+    );
+    assert!(ask(&running.handle, 7).await.is_empty());
+    assert!(Secret::new("short").is_err());
+    process.server.abort();
+}

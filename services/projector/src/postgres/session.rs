@@ -1,0 +1,340 @@
+//! One connection, and what can go wrong on it.
+//!
+//! | fault | on the writer | on a reader, or the anchors' connection |
+//! |---|---|---|
+//! | it broke: server restarted, gone, or told us to go | the store fails; opened anew it stands at its cursor | opened anew, once a call |
+//! | the server says no: disk full, no right, a table is missing | the store fails | the call fails |
+
+use crate::store::StoreError;
+use postgres::error::SqlState;
+use postgres::types::ToSql;
+use postgres::{Client, Config, NoTls, Row, Statement};
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::fmt;
+use std::io::Write as _;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The schema that people and programs ask.
+const SCHEMA: &str = "valuta";
+/// The schema that a rebuild fills.
+const REBUILT_SCHEMA: &str = "valuta_rebuilt";
+/// How long a server may take to take a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server that takes no bytes for so long is gone.
+const UNANSWERED_MAX: Duration = Duration::from_secs(30);
+/// An idle connection is tried after so long, and as often again as fits into [`UNANSWERED_MAX`].
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// A statement of a reader ends after so long: it has a caller who waits.
+const READ_TIMEOUT: &str = "30s";
+/// What a COPY sends at once.
+const COPY_BYTES: usize = 1 << 18;
+
+/// Where a read model is: a database of a server, and a schema in it.
+#[derive(Clone)]
+pub struct PostgresAddress {
+    config: Config,
+    pub(super) schema: &'static str,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy)]
+pub(super) enum Use {
+    Write,
+    Read,
+}
+
+impl PostgresAddress {
+    /// Takes a connection string, `postgres://user:password@host:port/database` or `host=... dbname=...`.
+    /// Connections are not encrypted: the server is on this machine, or the network is.
+    pub fn parse(text: &str) -> Result<Self, StoreError> {
+        let parsed = Config::from_str(text);
+        let mut config = parsed.map_err(|error| StoreError::Database {
+            // Without the text: it may hold a password.
+            file: "at the address given".to_owned(),
+            source: said(&error).into(),
+        })?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(UNANSWERED_MAX);
+        }
+        config
+            .keepalives_idle(KEEPALIVE)
+            .keepalives_interval(KEEPALIVE)
+            .keepalives_retries(2);
+        if config.get_application_name().is_none() {
+            config.application_name("valuta");
+        }
+        let schema = SCHEMA;
+        Ok(Self { config, schema })
+    }
+
+    /// The same database, and the schema that a rebuild fills.
+    pub(super) fn rebuilt(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            schema: REBUILT_SCHEMA,
+        }
+    }
+
+    pub(super) fn connect(&self, purpose: Use) -> Result<Session, StoreError> {
+        let connected = self.config.connect(NoTls).map_err(Fault::from);
+        connected
+            .and_then(|client| {
+                let mut session = Session {
+                    client,
+                    statements: BTreeMap::new(),
+                };
+                session.batch(&self.settings(purpose))?;
+                Ok(session)
+            })
+            .map_err(|fault| self.failed(fault))
+    }
+
+    /// Statements walk keys. The planner does not know how many rows it will meet in a table that is
+    /// filled while it plans, and a plan that hashes a month's table to find some rows is minutes late.
+    fn settings(&self, purpose: Use) -> String {
+        let of_purpose = match purpose {
+            // The journal is what is durable: after a power cut an older state follows on from its
+            // cursor.
+            Use::Write => "SET synchronous_commit = off".to_owned(),
+            Use::Read => format!("SET statement_timeout = '{READ_TIMEOUT}'"),
+        };
+        format!(
+            "SET search_path = {}, pg_temp; SET timezone = 'UTC'; SET jit = off;
+             SET enable_hashjoin = off; SET enable_mergejoin = off; {of_purpose}",
+            self.schema
+        )
+    }
+
+    pub(super) fn failed(&self, fault: Fault) -> StoreError {
+        StoreError::Database {
+            file: self.to_string(),
+            source: fault.to_string().into(),
+        }
+    }
+}
+
+impl fmt::Display for PostgresAddress {
+    /// Server, database and schema; no password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let database = self.config.get_dbname().or(self.config.get_user());
+        write!(f, "postgres:")?;
+        for (at, host) in self.config.get_hosts().iter().enumerate() {
+            match host {
+                postgres::config::Host::Tcp(name) => write!(f, "//{name}")?,
+                postgres::config::Host::Unix(path) => write!(f, "//{}", path.display())?,
+            }
+            let ports = self.config.get_ports();
+            if let Some(port) = ports.get(at).or(ports.first()) {
+                write!(f, ":{port}")?;
+            }
+        }
+        write!(f, "/{} schema {}", database.unwrap_or(""), self.schema)
+    }
+}
+
+impl fmt::Debug for PostgresAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What went wrong on a connection.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The server, or the way to it.
+    Postgres(postgres::Error),
+    /// In the midst of a COPY.
+    Copy(std::io::Error),
+    /// A column that no row of ours can hold.
+    Damaged(&'static str),
+    /// Another writer, or a rebuild, has moved the cursor.
+    Moved,
+}
+
+impl From<postgres::Error> for Fault {
+    fn from(error: postgres::Error) -> Self {
+        Self::Postgres(error)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(error) => f.write_str(&said(error)),
+            Self::Copy(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                Some(inner) => f.write_str(&said(inner)),
+                None => write!(f, "{error}"),
+            },
+            Self::Damaged(what) => {
+                write!(f, "{what} cannot be read; rebuild the read model")
+            }
+            Self::Moved => f.write_str("another writer, or a rebuild, has moved the cursor"),
+        }
+    }
+}
+
+/// An error with what the server says, or with what it comes from.
+fn said(error: &postgres::Error) -> String {
+    if let Some(server) = error.as_db_error() {
+        let code = server.code().code();
+        return format!("{}: {} ({code})", server.severity(), server.message());
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text += &format!(": {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+/// An open connection, with its prepared statements.
+pub(super) struct Session {
+    client: Client,
+    statements: BTreeMap<String, Statement>,
+}
+
+impl Session {
+    /// For whoever needs the client itself.
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Statements without parameters, one after the other.
+    pub(super) fn batch(&mut self, sql: &str) -> Result<(), Fault> {
+        Ok(self.client.batch_execute(sql)?)
+    }
+
+    fn prepare(&mut self, sql: &str) -> Result<Statement, Fault> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql)?;
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    pub(super) fn execute(
+        &mut self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Fault> {
+        let statement = self.prepare(sql)?;
+        Ok(self.client.execute(&statement, values)?)
+    }
+
+    pub(super) fn query(
+        &mut self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
+        let statement = self.prepare(sql)?;
+        Ok(self.client.query(&statement, values)?)
+    }
+
+    pub(super) fn query_opt(
+        &mut self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Fault> {
+        Ok(self.query(sql, values)?.into_iter().next())
+    }
+
+    pub(super) fn query_one(
+        &mut self,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Fault> {
+        let row = self.query_opt(sql, values)?;
+        row.ok_or(Fault::Damaged("a table without its row"))
+    }
+
+    /// Sends a COPY's bytes, header and trailer included.
+    pub(super) fn copy(&mut self, sql: &str, bytes: &[u8]) -> Result<(), Fault> {
+        let statement = self.prepare(sql)?;
+        let mut copy = self.client.copy_in(&statement)?;
+        for part in bytes.chunks(COPY_BYTES) {
+            copy.write_all(part).map_err(Fault::Copy)?;
+        }
+        copy.finish()?;
+        Ok(())
+    }
+
+    fn is_broken(&self, fault: &Fault) -> bool {
+        let told_to_go = [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        ];
+        let code = match fault {
+            Fault::Postgres(error) => error.code(),
+            Fault::Copy(_) | Fault::Damaged(_) | Fault::Moved => None,
+        };
+        self.client.is_closed() || code.is_some_and(|code| told_to_go.contains(code))
+    }
+}
+
+/// A connection that is opened anew where it broke, for calls that may be made twice.
+pub(super) struct Link {
+    address: PostgresAddress,
+    purpose: Use,
+    /// `None` after a fault.
+    session: Option<Session>,
+}
+
+impl Link {
+    pub(super) fn open(address: &PostgresAddress, purpose: Use) -> Result<Self, StoreError> {
+        Ok(Self {
+            session: Some(address.connect(purpose)?),
+            address: address.clone(),
+            purpose,
+        })
+    }
+
+    /// Calls, and once more on a new connection if the one at hand turns out to be broken.
+    pub(super) fn run<T>(
+        &mut self,
+        mut call: impl FnMut(&mut Session) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let used_before = self.session.is_some();
+        match self.once(&mut call)? {
+            Ok(done) => Ok(done),
+            Err(Failed { broken: true, .. }) if used_before => {
+                let again = self.once(&mut call)?;
+                again.map_err(|failed| self.address.failed(failed.fault))
+            }
+            Err(failed) => Err(self.address.failed(failed.fault)),
+        }
+    }
+
+    /// Whatever failed, the connection is not used again: a transaction may be open on it.
+    fn once<T>(
+        &mut self,
+        call: &mut impl FnMut(&mut Session) -> Result<T, Fault>,
+    ) -> Result<Result<T, Failed>, StoreError> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.address.connect(self.purpose)?,
+        };
+        Ok(match call(&mut session) {
+            Ok(done) => {
+                self.session = Some(session);
+                Ok(done)
+            }
+            Err(fault) => {
+                let broken = session.is_broken(&fault);
+                Err(Failed { fault, broken })
+            }
+        })
+    }
+}
+
+struct Failed {
+    fault: Fault,
+    broken: bool,
+}

@@ -1,0 +1,267 @@
+//! The ledger's process: batches from a topic into the log, anchors onto another, and receipts for
+//! gateways.
+//!
+//! | what arrives | what happens |
+//! |---|---|
+//! | the next batch | into the log, signed; its anchor is published |
+//! | one that is in the log | skipped, if it is the same; another under its number stops the ledger |
+//! | one after a gap | stops the ledger: a topic has no gaps |
+
+use super::config::ServiceConfig;
+use super::node::{self, Threads};
+use super::topics::{Incoming, Outgoing};
+use crate::server::data::DataDir;
+use crate::server::ports::failed;
+use crate::server::up::log_origin;
+use anyhow::{Context, anyhow};
+use prost::Message as _;
+use settlement_core::ids::{BatchNumber, Sequence};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Response, Status};
+use valuta_gateway::ports::{CheckpointRow, ReadError};
+use valuta_journal::Source as _;
+use valuta_ledger::{Added, FIRST_BATCH_NUMBER, Ledger, LedgerReader, LogKey};
+use valuta_link::{LinkOptions, Secret};
+use valuta_proto::link::ledger_link_client::LedgerLinkClient;
+use valuta_proto::link::ledger_link_server::{LedgerLink, LedgerLinkServer};
+use valuta_proto::link::{
+    CheckpointAnswer, CheckpointQuestion, LinkedReceipt, ReceiptsAnswer, ReceiptsQuestion,
+};
+use valuta_proto::v1;
+use valuta_relay::topics::{ANCHORS, BATCHES, batch_header};
+use valuta_relay::{FilesOnly, MemberFiles, Receipt, Receipts, Relay};
+
+/// Receipts of one answer are a page's.
+const MESSAGE_BYTES_MAX: usize = 32 << 20;
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// Runs it.
+pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
+    let render = node::metrics()?;
+    let dir = DataDir::open(&config.common.data, config.common.rehearsal)?;
+    let log = Arc::new(node::open_log(&config, None).await?);
+    let origin = log_origin(log.id());
+    let key = LogKey::load_or_create(&dir.ledger_key(), &origin)
+        .map_err(|error| anyhow!("the ledger's key: {error}"))?;
+    let ledger = Ledger::open(&dir.ledger(), key).map_err(|error| anyhow!("ledger: {error}"))?;
+    let files = MemberFiles::open(&dir.members())?;
+    let reader = ledger.reader();
+    let receipts = Arc::new(Receipts::new(log.lookup(), reader.clone(), files.clone()));
+    let (stop, stopping) = watch::channel(false);
+    let service = LedgerService {
+        receipts,
+        ledger: reader.clone(),
+        secret: config.link.secret.clone(),
+    };
+    let link = LedgerLinkServer::new(service).max_encoding_message_size(MESSAGE_BYTES_MAX);
+    node::serve(&config, Routes::new(link), render, stopping).await?;
+    let mut threads = Threads::new();
+    let (batches, anchors) = (
+        config.kafka.topic(BATCHES, 1),
+        config.kafka.topic(ANCHORS, 1),
+    );
+    let source = Arc::clone(&log);
+    threads.start("ledger", move |stop| {
+        let Some(scheme) = node::scheme_name(&source, stop)? else {
+            return Ok(());
+        };
+        let mut outgoing = Outgoing::open(&anchors, &scheme)?;
+        publish_missing(&reader, &mut outgoing)?;
+        keep(ledger, Incoming::open(&batches)?, outgoing, stop)
+    })?;
+    let source = Arc::clone(&log);
+    threads.start("members", move |stop| {
+        let (reader, lookup, tail) = (source.reader(None)?, source.lookup(), source.watch());
+        let relay = Relay::new(reader, lookup, tail, FilesOnly, Some(files));
+        Ok(relay.run(stop, |_| {})?)
+    })?;
+    let ended = threads.run(&log).await;
+    stop.send_replace(true);
+    ended
+}
+
+/// Anchors that an earlier process did not come to publish.
+fn publish_missing(ledger: &LedgerReader, outgoing: &mut Outgoing) -> anyhow::Result<()> {
+    let from = outgoing.held() + FIRST_BATCH_NUMBER;
+    for number in from..ledger.next_number() {
+        publish(ledger, number, outgoing)?;
+    }
+    outgoing.flush()
+}
+
+fn publish(
+    ledger: &LedgerReader,
+    number: BatchNumber,
+    outgoing: &mut Outgoing,
+) -> anyhow::Result<()> {
+    let (header, anchor) = (ledger.header(number)?, ledger.anchor(number)?);
+    let message = v1::SettlementAnchor {
+        scheme: header.scheme.clone(),
+        batch: number,
+        log_index: anchor.index,
+        header: header.text(),
+        checkpoint: anchor.checkpoint.to_string(),
+    };
+    outgoing.send(number, header.scheme.as_bytes(), &message.encode_to_vec())
+}
+
+fn keep(
+    mut ledger: Ledger,
+    mut incoming: Incoming,
+    mut outgoing: Outgoing,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let reader = ledger.reader();
+    while !stop.load(Ordering::Relaxed) {
+        let Some(payload) = incoming.next()? else {
+            continue;
+        };
+        let header = batch_header(&payload)?;
+        let number = header.number;
+        if let Added::New(anchor) = ledger.add_header(header)? {
+            tracing::info!(batch = number, index = anchor.index, "anchored");
+            metrics::gauge!("valuta_anchored_batch").set(number as f64);
+            publish(&reader, number, &mut outgoing)?;
+            outgoing.flush()?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone)]
+struct LedgerService {
+    receipts: Arc<Receipts>,
+    ledger: LedgerReader,
+    secret: Secret,
+}
+
+#[tonic::async_trait]
+impl LedgerLink for LedgerService {
+    async fn get_checkpoint(
+        &self,
+        request: Request<CheckpointQuestion>,
+    ) -> Result<Response<CheckpointAnswer>, Status> {
+        self.secret.check(request.metadata())?;
+        Ok(Response::new(CheckpointAnswer {
+            checkpoint: self.ledger.checkpoint().to_string(),
+            policy: self.ledger.policy().to_owned(),
+            batch: self.ledger.next_number() - 1,
+        }))
+    }
+
+    async fn make_receipts(
+        &self,
+        request: Request<ReceiptsQuestion>,
+    ) -> Result<Response<ReceiptsAnswer>, Status> {
+        self.secret.check(request.metadata())?;
+        let ReceiptsQuestion { batch, sequences } = request.into_inner();
+        let receipts = Arc::clone(&self.receipts);
+        let made = tokio::task::spawn_blocking(move || {
+            let sequences: Vec<_> = sequences.into_iter().map(Sequence).collect();
+            receipts.make(batch, &sequences)
+        });
+        let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
+        let made = made.await.map_err(|error| internal(&error))?;
+        let made = made.map_err(|error| internal(&error))?.unwrap_or_default();
+        let receipts = made.into_iter().map(|receipt| LinkedReceipt {
+            sequence: receipt.sequence.0,
+            text: receipt.text,
+            content: receipt.content.into(),
+        });
+        Ok(Response::new(ReceiptsAnswer {
+            receipts: receipts.collect(),
+        }))
+    }
+}
+
+/// A gateway's way to it.
+#[derive(Clone)]
+pub(crate) struct LedgerClient {
+    channel: Option<Channel>,
+    secret: Secret,
+}
+
+impl LedgerClient {
+    /// Connects when it is first asked, and again when it must.
+    pub fn new(address: Option<&str>, options: &LinkOptions) -> anyhow::Result<Self> {
+        let secret = options.secret.clone();
+        let Some(address) = address else {
+            return Ok(Self {
+                channel: None,
+                secret,
+            });
+        };
+        let mut endpoint = Endpoint::from_shared(address.to_owned())
+            .with_context(|| format!("link_ledger: {address:?} is not http://host:port"))?
+            .connect_timeout(CONNECT_WITHIN);
+        if let Some(pem) = options
+            .authority
+            .as_ref()
+            .filter(|_| address.starts_with("https"))
+        {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+            endpoint = endpoint.tls_config(tls)?;
+        }
+        Ok(Self {
+            channel: Some(endpoint.connect_lazy()),
+            secret,
+        })
+    }
+
+    fn client(&self) -> Result<LedgerLinkClient<Channel>, ReadError> {
+        let channel = self.channel.clone().ok_or_else(|| {
+            ReadError::Unavailable("this gateway is not told where the ledger is".to_owned())
+        })?;
+        Ok(LedgerLinkClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        self.secret.put(&mut request);
+        request
+    }
+
+    /// The newest signed tree head.
+    pub async fn checkpoint(&self) -> Result<CheckpointRow, ReadError> {
+        let question = self.request(CheckpointQuestion {});
+        let answer = self.client()?.get_checkpoint(question).await;
+        let answer = answer.map_err(unanswered)?.into_inner();
+        Ok(CheckpointRow {
+            checkpoint: answer.checkpoint,
+            policy: answer.policy,
+        })
+    }
+
+    /// Receipts of a batch's instructions; none if it is not anchored.
+    pub async fn receipts(
+        &self,
+        batch: BatchNumber,
+        instructions: &[Sequence],
+    ) -> Result<Vec<Receipt>, ReadError> {
+        let question = self.request(ReceiptsQuestion {
+            batch,
+            sequences: instructions.iter().map(|sequence| sequence.0).collect(),
+        });
+        let answer = self.client()?.make_receipts(question).await;
+        let receipts = answer.map_err(unanswered)?.into_inner().receipts;
+        let receipts = receipts.into_iter().map(|receipt| Receipt {
+            sequence: Sequence(receipt.sequence),
+            batch,
+            content: receipt.content.to_vec(),
+            text: receipt.text,
+        });
+        Ok(receipts.collect())
+    }
+}
+
+fn unanswered(status: Status) -> ReadError {
+    match status.code() {
+        tonic::Code::Internal => failed(status.message()),
+        _ => ReadError::Unavailable(format!("the ledger does not answer: {}", status.message())),
+    }
+}

@@ -1,0 +1,258 @@
+//! What every service has: its journal, the state that follows it, metrics, and an end.
+
+use super::config::ServiceConfig;
+use crate::server::data::DataDir;
+use crate::server::up::{read_tls, signal};
+use anyhow::{Context, anyhow, bail};
+use axum::routing::get;
+use settlement_core::event::Event;
+use settlement_core::record;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use valuta_engine::{Handle, Recovered, Replica, SnapshotOptions, Snapshots};
+use valuta_gateway::RenderMetrics;
+use valuta_journal::{Leader, Source as _, Tail};
+use valuta_kafka::KafkaLog;
+
+/// A start reads the whole topic, or what came after a snapshot: no sooner is anything served.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(3_600);
+/// How often a closed journal is looked for.
+const CLOSED_SEEN_WITHIN: Duration = Duration::from_millis(200);
+
+/// Installs the process's metrics.
+pub fn metrics() -> anyhow::Result<RenderMetrics> {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .context("metrics")?;
+    Ok(Arc::new(move || metrics.render()))
+}
+
+/// The journal's reading side, read up to what was in the topic at the start.
+pub async fn open_log(
+    config: &ServiceConfig,
+    snapshots: Option<Snapshots>,
+) -> anyhow::Result<KafkaLog> {
+    let journal = config.kafka.journal();
+    tokio::task::spawn_blocking(move || {
+        let from = snapshots.and_then(|snapshots| snapshots.newest_cursor());
+        let log = match from.map(|cursor| KafkaLog::open(&journal, Some(cursor))) {
+            Some(Ok(log)) => log,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "not from the snapshot");
+                KafkaLog::open(&journal, None)?
+            }
+            None => KafkaLog::open(&journal, None)?,
+        };
+        log.wait_caught_up(CAUGHT_UP_WITHIN)?;
+        Ok(log)
+    })
+    .await?
+    .map_err(|error: valuta_kafka::KafkaError| anyhow!("journal: {error}"))
+}
+
+/// A journal, and the state that follows it.
+pub struct Following {
+    pub log: Arc<KafkaLog>,
+    pub replica: Replica,
+    pub reads: Handle,
+    pub dir: DataDir,
+    pub snapshots: SnapshotOptions,
+}
+
+/// Opens the journal, recovers the state, from a snapshot if there is one, and follows.
+pub async fn follow(config: &ServiceConfig) -> anyhow::Result<Following> {
+    let rehearsal = config.common.rehearsal;
+    let dir = DataDir::open(&config.common.data, rehearsal)?;
+    let kept = Snapshots::new(dir.snapshots());
+    let log = Arc::new(open_log(config, Some(kept.clone())).await?);
+    let snapshots = SnapshotOptions {
+        dir: dir.snapshots(),
+        every_bytes: config.common.snapshot_every_bytes,
+    };
+    let (source, options) = (Arc::clone(&log), snapshots.clone());
+    let (replica, reads) = tokio::task::spawn_blocking(move || {
+        let recovered =
+            valuta_engine::recover(&*source, &kept, rehearsal).context("replaying the journal")?;
+        let Recovered {
+            replayed, snapshot, ..
+        } = &recovered;
+        tracing::info!(
+            sequence = replayed.sequence,
+            snapshot,
+            events = replayed.events,
+            "replayed"
+        );
+        anyhow::Ok(Replica::start(
+            &*source,
+            recovered,
+            rehearsal,
+            Some(options),
+        )?)
+    })
+    .await??;
+    tokio::spawn(tell_leader(log.leader()));
+    Ok(Following {
+        log,
+        replica,
+        reads,
+        dir,
+        snapshots,
+    })
+}
+
+/// Metrics and the log say who leads.
+async fn tell_leader(mut leader: watch::Receiver<Option<Leader>>) {
+    loop {
+        if let Some(Leader { epoch, address, .. }) = &*leader.borrow_and_update() {
+            tracing::info!(epoch, address, "leads");
+            metrics::gauge!("valuta_epoch").set(*epoch as f64);
+        }
+        if leader.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The scheme's name, once its journal says it; `None`: stopped before.
+pub fn scheme_name(log: &KafkaLog, stop: &AtomicBool) -> anyhow::Result<Option<String>> {
+    let (mut reader, tail) = (log.reader(None)?, log.watch());
+    let mut events = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let Some(record) = reader.next()? else {
+            tail.wait_past(reader.cursor().sequence, CLOSED_SEEN_WITHIN);
+            continue;
+        };
+        let mut entries = record::entries(&record.payload)?;
+        while entries.next_into(&mut events)?.is_some() {
+            let mut names = events.iter().filter_map(|event| match event {
+                Event::SchemeNamed { name, .. } => Some(name.to_string()),
+                _ => None,
+            });
+            if let Some(name) = names.next() {
+                return Ok(Some(name));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Completes with the reason when the journal can no longer be read.
+pub async fn journal_lost(log: &KafkaLog) -> anyhow::Error {
+    let tail: Tail = log.watch();
+    while !tail.is_closed() {
+        tokio::time::sleep(CLOSED_SEEN_WITHIN).await;
+    }
+    let reason = log.failure();
+    anyhow!("journal: {}", reason.as_deref().unwrap_or("closed"))
+}
+
+/// Serves a service's gRPC, if it has any, and `/metrics` and `/healthz`, until it is to stop.
+pub async fn serve(
+    config: &ServiceConfig,
+    mut routes: Routes,
+    render: RenderMetrics,
+    stopping: watch::Receiver<bool>,
+) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
+    let listen = config.common.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listen: {listen}"))?;
+    let address = listener.local_addr()?;
+    let mut server = Server::builder().accept_http1(true);
+    if let Some(tls) = config.common.tls.as_ref().map(read_tls).transpose()? {
+        let identity = Identity::from_pem(&tls.certificate, &tls.key);
+        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+    }
+    let router = routes.axum_router_mut();
+    *router = std::mem::take(router)
+        .route("/metrics", get(move || async move { render() }))
+        .route("/healthz", get(|| async { "serving\n" }));
+    let serving = server
+        .add_routes(routes.prepare())
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped(stopping));
+    let serving = tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "nothing is served any more");
+        }
+    });
+    println!("listening {address}");
+    Ok((address, serving))
+}
+
+/// Completes when the service is to stop.
+pub async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // A service whose signal is gone is ending.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Threads of a service that follows: they end together, by a signal or by the first failure.
+pub struct Threads {
+    stop: Arc<AtomicBool>,
+    ended: tokio::sync::mpsc::UnboundedSender<(&'static str, anyhow::Result<()>)>,
+    endings: tokio::sync::mpsc::UnboundedReceiver<(&'static str, anyhow::Result<()>)>,
+    running: usize,
+}
+
+impl Threads {
+    pub fn new() -> Self {
+        let (ended, endings) = tokio::sync::mpsc::unbounded_channel();
+        Self {
+            stop: Arc::default(),
+            ended,
+            endings,
+            running: 0,
+        }
+    }
+
+    pub fn start(
+        &mut self,
+        name: &'static str,
+        run: impl FnOnce(&AtomicBool) -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let (stop, ended) = (Arc::clone(&self.stop), self.ended.clone());
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                // The service waits for every thread's word, a panic's too.
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&stop)));
+                let result = result.unwrap_or_else(|_| Err(anyhow!("panicked")));
+                let _ = ended.send((name, result));
+            })
+            .with_context(|| format!("no thread for {name}"))?;
+        self.running += 1;
+        Ok(())
+    }
+
+    /// Waits for a signal or a failure, ends all, and says how it went.
+    pub async fn run(mut self, log: &KafkaLog) -> anyhow::Result<()> {
+        let failed = tokio::select! {
+            signal = signal() => {
+                tracing::info!(signal = signal?, "stopping");
+                None
+            }
+            ending = self.endings.recv() => {
+                self.running -= 1;
+                ending
+            }
+            error = journal_lost(log) => Some(("journal", Err(error))),
+        };
+        self.stop.store(true, Ordering::Relaxed);
+        while self.running > 0 {
+            let _ = self.endings.recv().await;
+            self.running -= 1;
+        }
+        match failed {
+            Some((name, Err(error))) => Err(error.context(name)),
+            Some((name, Ok(()))) => bail!("{name} ended by itself"),
+            None => Ok(()),
+        }
+    }
+}

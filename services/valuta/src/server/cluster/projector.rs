@@ -1,0 +1,116 @@
+//! Journal and anchors -> PostgreSQL.
+
+use super::config::ServiceConfig;
+use super::node::{self, Threads};
+use super::topics::Incoming;
+use crate::server::up::{keep_projecting, wait};
+use anyhow::{Context, anyhow};
+use prost::Message as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use valuta_journal::Source as _;
+use valuta_kafka::KafkaLog;
+use valuta_projector::{Anchors, PostgresAddress, PostgresAnchors, PostgresStore, rebuild};
+use valuta_proto::v1;
+use valuta_relay::topics::ANCHORS;
+
+/// After PostgreSQL has failed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What is done to the read model by hand.
+#[derive(clap::Subcommand, Clone, Copy)]
+pub enum ReadModelCommand {
+    /// Build it anew from the journal, while readers go on with the old one
+    Rebuild,
+}
+
+fn address(config: &ServiceConfig) -> anyhow::Result<PostgresAddress> {
+    let url = config.postgres.as_deref();
+    let url = url.context("postgres: missing; give --postgres URL, or url under [postgres]")?;
+    Ok(PostgresAddress::parse(url)?)
+}
+
+/// Runs one.
+pub async fn projector(config: ServiceConfig) -> anyhow::Result<()> {
+    let render = node::metrics()?;
+    let address = address(&config)?;
+    let (stop, stopping) = watch::channel(false);
+    node::serve(&config, Routes::default(), render, stopping).await?;
+    let log = Arc::new(node::open_log(&config, None).await?);
+    let mut threads = Threads::new();
+    let (source, at) = (Arc::clone(&log), address.clone());
+    threads.start("projector", move |stop| {
+        let tail = source.watch();
+        let open = || PostgresStore::open(&at);
+        let reader = || source.reader(None);
+        Ok(keep_projecting(&tail, open, reader, stop, |_| {})?)
+    })?;
+    let topic = config.kafka.topic(ANCHORS, 1);
+    threads.start("anchors", move |stop| anchors(&topic, &address, stop))?;
+    let ended = threads.run(&log).await;
+    stop.send_replace(true);
+    ended
+}
+
+/// What the ledger says is in the log. A failure of PostgreSQL is waited out.
+fn anchors(
+    topic: &valuta_kafka::KafkaConfig,
+    address: &PostgresAddress,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        if let Err(error) = PostgresAnchors::open(address)
+            .map_err(anyhow::Error::from)
+            .and_then(|store| show_anchors(topic, store, stop))
+        {
+            tracing::warn!("anchors are not shown, tried again: {error:#}");
+            wait(stop, RETRY_AFTER);
+        }
+    }
+    Ok(())
+}
+
+fn show_anchors(
+    topic: &valuta_kafka::KafkaConfig,
+    mut store: PostgresAnchors,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let mut shown = store.anchored()?;
+    let mut incoming = Incoming::open(topic)?;
+    while !stop.load(Ordering::Relaxed) {
+        let Some(payload) = incoming.next()? else {
+            continue;
+        };
+        let anchor = v1::SettlementAnchor::decode(&*payload)
+            .with_context(|| format!("a message of {ANCHORS}"))?;
+        if anchor.batch > shown {
+            store.set_anchor(anchor.batch, anchor.log_index, &anchor.header)?;
+            shown = anchor.batch;
+            metrics::gauge!("valuta_anchored_batch").set(shown as f64);
+        }
+    }
+    Ok(())
+}
+
+/// Does what is asked.
+pub async fn read_model(command: ReadModelCommand, config: ServiceConfig) -> anyhow::Result<()> {
+    let ReadModelCommand::Rebuild = command;
+    let address = address(&config)?;
+    let log = node::open_log(&config, None).await?;
+    let end = log.watch().durable().sequence;
+    eprintln!("rebuilding from {end} inputs; readers go on with the old read model");
+    let rebuilt = tokio::task::spawn_blocking(move || rebuild_from(&log, &address)).await??;
+    println!("rebuilt up to sequence {}", rebuilt.sequence);
+    Ok(())
+}
+
+fn rebuild_from(
+    log: &KafkaLog,
+    address: &PostgresAddress,
+) -> anyhow::Result<valuta_journal::Cursor> {
+    let never = AtomicBool::new(false);
+    rebuild(address, log.reader(None)?, &never).map_err(|error| anyhow!("{error}"))
+}

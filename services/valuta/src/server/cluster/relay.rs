@@ -1,0 +1,121 @@
+//! Journal -> topics: batches for the ledger, statuses for banks' own systems.
+
+use super::config::ServiceConfig;
+use super::node::{self, Threads};
+use super::topics::{Outgoing, STATUS_PARTITIONS};
+use prost::Message as _;
+use settlement_core::ids::BatchNumber;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use valuta_journal::Source as _;
+use valuta_kafka::{KafkaConfig, KafkaLog};
+use valuta_ledger::BatchInput;
+use valuta_projector::StoreError;
+use valuta_relay::topics::statuses::{StatusMessage, StatusStore, StatusTopic, WireForm};
+use valuta_relay::topics::{BATCHES, STATUSES, batch_message};
+use valuta_relay::{BatchSink, Relay, RelayError};
+
+/// Runs it.
+pub async fn relay(config: ServiceConfig) -> anyhow::Result<()> {
+    let render = node::metrics()?;
+    let (stop, stopping) = watch::channel(false);
+    node::serve(&config, Routes::default(), render, stopping).await?;
+    let log = Arc::new(node::open_log(&config, None).await?);
+    let mut threads = Threads::new();
+    let (source, topic) = (Arc::clone(&log), config.kafka.topic(BATCHES, 1));
+    threads.start("batches", move |stop| {
+        let Some(scheme) = node::scheme_name(&source, stop)? else {
+            return Ok(());
+        };
+        let sink = BatchTopic::open(&topic, &scheme)?;
+        let (reader, lookup, tail) = (source.reader(None)?, source.lookup(), source.watch());
+        let relay = Relay::new(reader, lookup, tail, sink, None);
+        Ok(relay.run(stop, |_| {})?)
+    })?;
+    let (source, topic) = (
+        Arc::clone(&log),
+        config.kafka.topic(STATUSES, STATUS_PARTITIONS),
+    );
+    threads.start("statuses", move |stop| statuses(&source, &topic, stop))?;
+    let ended = threads.run(&log).await;
+    stop.send_replace(true);
+    ended
+}
+
+/// `settlement-batches`.
+struct BatchTopic {
+    outgoing: Outgoing,
+    next: BatchNumber,
+}
+
+impl BatchTopic {
+    fn open(topic: &KafkaConfig, scheme: &str) -> anyhow::Result<Self> {
+        let outgoing = Outgoing::open(topic, scheme)?;
+        let next = outgoing.held() + 1;
+        Ok(Self { outgoing, next })
+    }
+}
+
+impl BatchSink for BatchTopic {
+    fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    fn add(&mut self, batch: &BatchInput) -> Result<(), RelayError> {
+        let header = batch
+            .commit()
+            .map_err(|error| RelayError::Sink(error.into()))?;
+        let payload = batch_message(&header).encode_to_vec();
+        self.outgoing
+            .send(header.number, header.scheme.as_bytes(), &payload)
+            .and_then(|()| self.outgoing.flush())
+            .map_err(|error| RelayError::Sink(error.into()))?;
+        self.next = header.number + 1;
+        metrics::gauge!("valuta_relayed_batch").set(header.number as f64);
+        Ok(())
+    }
+}
+
+fn statuses(log: &KafkaLog, topic: &KafkaConfig, stop: &AtomicBool) -> anyhow::Result<()> {
+    let Some(scheme) = node::scheme_name(log, stop)? else {
+        return Ok(());
+    };
+    let topic = Statuses(Outgoing::open(topic, &scheme)?);
+    let form = WireForm {
+        status: valuta_gateway::instruction_status,
+        resume_token: valuta_gateway::position_text,
+    };
+    let store = StatusStore::new(topic, form, scheme);
+    let tail = log.watch();
+    valuta_projector::run(log.reader(None)?, &tail, store, stop, |_| {})?;
+    Ok(())
+}
+
+/// `instruction-statuses`.
+struct Statuses(Outgoing);
+
+impl StatusTopic for Statuses {
+    fn held(&self) -> u64 {
+        self.0.held()
+    }
+
+    fn send(&mut self, message: StatusMessage) -> Result<(), StoreError> {
+        let key = message.participant.to_string();
+        self.0
+            .send(message.number, key.as_bytes(), &message.payload)
+            .map_err(failed)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.0.flush().map_err(failed)
+    }
+}
+
+fn failed(error: anyhow::Error) -> StoreError {
+    StoreError::Database {
+        file: format!("topic {STATUSES}"),
+        source: error.into(),
+    }
+}
