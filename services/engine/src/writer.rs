@@ -482,7 +482,9 @@ impl Writer {
                 drop(frozen);
                 let result = request.map(|request| request.run(random_seed()));
                 // If the writer is gone, so is the run's purpose.
-                let _ = result.map(|result| mailbox.send(Message::Ran(Box::new(result))));
+                if let Some(result) = result {
+                    let _ = mailbox.send(Message::Ran(Box::new(result)));
+                }
             });
         match run {
             Ok(run) => self.running = Some(run),
