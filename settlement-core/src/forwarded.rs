@@ -139,7 +139,7 @@ mod tests {
             let legs = place(batch.legs.len()).expect("small");
             batch.legs.extend((0..index % 3).map(|n| leg(i64::from(n))));
             let with_conditions = index % 4 == 0 && index % 3 != 2;
-            let conditions = with_conditions.then(|| batch.conditions.len() as u32);
+            let conditions = with_conditions.then_some(batch.conditions.len() as u32);
             batch.conditions.extend(with_conditions.then(|| Conditions {
                 not_before: Some(Timestamp(i64::from(index))),
                 ..Conditions::default()

@@ -1,7 +1,7 @@
 //! Measures old identities: `cargo run --release -p valuta-engine --example measure_identities [count] [dir]`.
 //!
-//! Seven files of `count` instructions each: what leaving costs a tick, how long a file takes beside it,
-//! and what looking up costs per instruction, new and repeated.
+//! Four files of `count` instructions each: what leaving costs a tick, how long a file takes beside it,
+//! and what looking up costs per instruction, new and repeated. Processor time.
 
 use fx::{AssetCode, DecimalText};
 use settlement_core::command::*;
@@ -11,16 +11,15 @@ use settlement_core::instruction::*;
 use settlement_core::remembered::Key;
 use settlement_core::state::State;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use valuta_engine::OldIdentities;
 use valuta_journal::{Cursor, Journal, JournalId, MemoryJournal};
 
 /// 2026-11-20, a Friday, at 09:00 UTC.
 const MORNING: Timestamp = Timestamp(1_795_165_200_000);
 const DAY_MS: i64 = 86_400_000;
-/// Nine weeks, so that each day has a file of its own.
-const APART_DAYS: i64 = 63;
-const FILES: u64 = 7;
+/// Nineteen weeks, so that each day has a file of its own.
+const APART_DAYS: i64 = 133;
+const FILES: u64 = 4;
 const BATCH_ITEMS: u64 = 1_000;
 
 fn bic(text: &str) -> Bic {
@@ -63,17 +62,21 @@ impl World {
         };
         world.state.files_hold(0);
         world.command(Caller::Operator, Action::ApplyScheme(scheme()));
+        world.deposit();
+        world
+    }
+
+    fn deposit(&mut self) {
         let deposit = Movement {
             kind: MovementKind::Deposit,
             participant: bic("AAAAUS33"),
             asset: Some(asset()),
-            mantissa: Some(100_000_000_000_000_000),
+            mantissa: Some(10_000_000_000_000_000),
             scale: 2,
             negative: false,
             cycle: None,
         };
-        world.command(Caller::Agent(bic("FRNYUS33")), Action::Move(deposit));
-        world
+        self.command(Caller::Agent(bic("FRNYUS33")), Action::Move(deposit));
     }
 
     fn command(&mut self, caller: Caller, action: Action) {
@@ -93,17 +96,17 @@ impl World {
     }
 
     /// So many payments from a number on, and how long they took with what files say of them.
-    fn pay(&mut self, first: u64, count: u64) -> (Duration, Duration) {
-        let (mut asked, mut decided) = (Duration::ZERO, Duration::ZERO);
+    fn pay(&mut self, first: u64, count: u64) -> (u128, u128) {
+        let (mut asked, mut decided) = (0, 0);
         let mut events: Vec<Event> = Vec::new();
         for start in (first..first + count).step_by(BATCH_ITEMS as usize) {
             let batch = batch(start, self.now);
-            let started = Instant::now();
+            let started = processor_ns();
             let keys: Vec<Key> = Key::of_batch(&batch).collect();
             let found = self.files.find(&keys).expect("files are whole");
             self.state.recall(found);
-            asked += started.elapsed();
-            let started = Instant::now();
+            asked += processor_ns() - started;
+            let started = processor_ns();
             self.state.warm(&batch);
             for item in &batch.items {
                 events.clear();
@@ -112,19 +115,33 @@ impl World {
                     .execute_instruction(&batch, item, sequence, self.now, &mut events);
                 self.next += 1;
             }
-            decided += started.elapsed();
+            decided += processor_ns() - started;
         }
         (asked, decided)
     }
 
-    fn tick(&mut self) -> Duration {
-        let started = Instant::now();
+    fn tick(&mut self) -> u128 {
+        let started = processor_ns();
         let sequence = Sequence(self.next);
         self.state
             .execute_tick([0; 32], sequence, self.now, &mut Vec::new());
         self.next += 1;
-        started.elapsed()
+        processor_ns() - started
     }
+}
+
+/// Processor time of this thread so far, in nanoseconds: of use on a machine that others use too.
+fn processor_ns() -> u128 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let first = text.split(' ').next();
+    first.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn resident_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.unwrap_or(0) / 1_024
 }
 
 fn scheme() -> Scheme {
@@ -202,23 +219,25 @@ fn main() {
     let dir = arguments.next().map(PathBuf::from);
     let dir = dir.unwrap_or_else(|| std::env::temp_dir().join("valuta-measure-identities"));
     let mut world = World::new(&dir);
-    let each = |took: Duration, count: u64| took.as_nanos() / u128::from(count);
-    println!("file  asked  decided | aged     file     left     | held");
+    let each = |took: u128, count: u64| took / u128::from(count);
+    println!("file  asked  decided | aged     file     left     | MB resident");
     for day in 0..FILES {
         world.now = Timestamp(MORNING.0 + day as i64 * APART_DAYS * DAY_MS);
         let (asked, decided) = world.pay(day * count, count);
         world.tick();
         world.now.0 += 8 * DAY_MS;
-        let (mut aged, mut wrote, mut left) = <(Duration, Duration, Duration)>::default();
+        // Another day begins with its first input.
+        world.deposit();
+        let (mut aged, mut wrote, mut left) = (0, 0, 0);
         while world.state.held_count() > 0 {
             aged += world.tick();
             let Some(place) = world.state.aged() else {
                 continue;
             };
             let view = world.state.freeze();
-            let started = Instant::now();
+            let started = processor_ns();
             let file = world.files.write(&view, &world.cursor).expect("written");
-            wrote += started.elapsed();
+            wrote += processor_ns() - started;
             drop(view);
             world.state.files_hold(place.number);
             world.files.put(file, &world.state);
@@ -228,10 +247,10 @@ fn main() {
             "{day}     {:3} ns {:4} ns  | {:5} ms {:5} ms {:5} ms | {}",
             each(asked, count),
             each(decided, count),
-            aged.as_millis(),
-            wrote.as_millis(),
-            left.as_millis(),
-            world.state.held_count(),
+            aged / 1_000_000,
+            wrote / 1_000_000,
+            left / 1_000_000,
+            resident_mb(),
         );
     }
     let (asked, decided) = world.pay(FILES * count, count);

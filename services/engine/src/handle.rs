@@ -1,10 +1,12 @@
 //! What the rest of the program calls. Cheap to clone; every answer is durable when it comes.
 
+use crate::identities::keeper::{self, Published};
 use crate::writer::{Message, Request};
 use settlement_core::command::{Caller, Command, Refusal};
 use settlement_core::ids::{Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::record::{self, Input};
+use settlement_core::remembered::Key;
 use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
 use std::collections::BTreeMap;
@@ -81,15 +83,16 @@ pub struct Handle {
     pub(crate) durable_sequence: watch::Receiver<u64>,
     pub(crate) lookup: Arc<dyn RecordLookup>,
     pub(crate) last_view: LastView,
+    /// Files of old identities, if there are some.
+    pub(crate) old: Option<Published>,
     pub(crate) rehearsal: bool,
 }
 
 impl Handle {
     /// Decides a batch; answers when all of it is durable.
     pub async fn submit(&self, batch: Submissions) -> Result<SubmitAnswer, EngineError> {
-        let weight = weight_of(&batch);
-        self.ask(weight, |reply| Request::Submit { batch, reply })
-            .await?
+        let (weight, request) = self.submission(batch);
+        self.ask(weight, request).await?
     }
 
     /// As [`Self::submit`], in two parts: taken in the order of the calls, answered later.
@@ -97,9 +100,26 @@ impl Handle {
         &self,
         batch: Submissions,
     ) -> Result<Ticket<Result<SubmitAnswer, EngineError>>, EngineError> {
-        let weight = weight_of(&batch);
-        self.order(weight, |reply| Request::Submit { batch, reply })
-            .await
+        let (weight, request) = self.submission(batch);
+        self.order(weight, request).await
+    }
+
+    /// What a batch asks of the writer. Files of old identities are asked here, beside it: a look for each
+    /// instruction, and a read of a file for what is old.
+    fn submission(
+        &self,
+        batch: Submissions,
+    ) -> (
+        u32,
+        impl FnOnce(oneshot::Sender<Result<SubmitAnswer, EngineError>>) -> Request,
+    ) {
+        let old = self.old.as_ref();
+        let recalled = old.and_then(|old| keeper::ask(old, Key::of_batch(&batch)));
+        (weight_of(&batch), move |reply| Request::Submit {
+            batch,
+            recalled,
+            reply,
+        })
     }
 
     /// As [`Self::command`], in two parts.

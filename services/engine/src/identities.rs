@@ -2,7 +2,7 @@
 //! that its memory is bounded by a few days and a filter.
 //!
 //! ```text
-//! DIR/identities-PERIOD     one for each 64 days, sorted; replaced as a whole when a day is added
+//! DIR/identities-PERIOD     one for each 128 days, sorted; replaced as a whole when a day is added
 //! DIR/identities.tmp        one in the making
 //! ```
 //!
@@ -11,6 +11,9 @@
 //! | `file`   | one file: its form, how it is written, how it is asked  |
 //! | `filter` | what is certainly not in a file                         |
 //! | `keeper` | the thread that writes them, beside the writer          |
+//!
+//! A batch is looked up by its caller, beside the writer, which does it again only if a file was added
+//! since; all else the writer looks up itself.
 //!
 //! Everything in them comes from the journal. A file that is missing, damaged or of another history is
 //! made anew by a replay: so a snapshot whose files are not all there is passed over. While the engine
@@ -61,12 +64,13 @@ impl OldIdentities {
     /// A file cannot be read, or is damaged: then nothing is known of them.
     pub fn find(&self, keys: &[Key]) -> Result<Vec<Remembered>, FileError> {
         let mut found = Vec::new();
+        if self.files.is_empty() {
+            return Ok(found);
+        }
+        let hashes: Vec<u64> = keys.iter().map(|&key| filter::hash_of(key)).collect();
         for file in &self.files {
-            // Each question is a wait for memory; those of a batch overlap.
-            let asked = keys.iter().map(|&key| (key, filter::hash_of(key)));
-            let likely = asked.filter(|&(_, hash)| file.may_hold(hash));
-            for (key, _) in likely {
-                file.find(key, &mut found)?;
+            for at in file.likely(&hashes) {
+                file.find(keys[at], &mut found)?;
             }
         }
         Ok(found)

@@ -8,7 +8,7 @@ use settlement_core::record::{self, PayloadError};
 use settlement_core::state::State;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use valuta_journal::{JournalReader, ReadError, Record, Source};
+use valuta_journal::{Cursor, JournalReader, ReadError, Record, Source};
 
 /// Decoded records between the two threads; each is at most a few MiB.
 const RECORDS_AHEAD: usize = 8;
@@ -103,8 +103,13 @@ pub fn recover(
                     time: place.time,
                     ..Replayed::default()
                 };
+                // It may be of between deciding what is to leave and its leaving.
+                old.keep_at(&state, &place.cursor)?;
                 let mut reader = journal.reader(Some(place.cursor))?;
-                let replayed = replay_after(start, &mut *reader, &mut state, Some(&mut old))?;
+                let replayed =
+                    replay_after(start, &mut *reader, &mut state, &mut |state, last| {
+                        old.keep(state, last)
+                    })?;
                 old.files.tidy(&state);
                 return Ok(Recovered {
                     replayed,
@@ -124,7 +129,7 @@ pub fn recover(
         Replayed::default(),
         &mut *reader,
         &mut state,
-        Some(&mut old),
+        &mut |state, last| old.keep(state, last),
     )?;
     old.files.tidy(&state);
     Ok(Recovered {
@@ -156,7 +161,7 @@ fn load(journal: &dyn Source, path: &Path, rehearsal: bool) -> Result<(State, Pl
 }
 
 /// The files of old identities during a replay.
-pub(crate) struct Old<'a> {
+struct Old<'a> {
     files: OldIdentities,
     journal: &'a dyn Source,
 }
@@ -164,22 +169,27 @@ pub(crate) struct Old<'a> {
 impl Old<'_> {
     /// What is to leave is written, unless a file has it already.
     fn keep(&mut self, state: &State, last_sequence: u64) -> Result<(), ReplayError> {
-        let due = state.aged().is_some_and(|place| !self.files.hold(place));
-        if !due {
-            return Ok(());
-        }
         let cursor = self.journal.lookup().cursor_after(last_sequence)?;
         let cursor = cursor.expect("a record that was read ends there");
-        let unwritten = |error: FileError| ReplayError::Identities(error.to_string());
-        let file = self.files.write(state, &cursor).map_err(unwritten)?;
-        self.files.put(file, state);
+        self.keep_at(state, &cursor)
+    }
+
+    fn keep_at(&mut self, state: &State, cursor: &Cursor) -> Result<(), ReplayError> {
+        if state.aged().is_some_and(|place| !self.files.hold(place)) {
+            let unwritten = |error: FileError| ReplayError::Identities(error.to_string());
+            let file = self.files.write(state, cursor).map_err(unwritten)?;
+            self.files.put(file, state);
+        }
         Ok(())
     }
 }
 
+/// Called when something is to leave, with the last sequence of its record.
+pub(crate) type OnAged<'a> = dyn FnMut(&mut State, u64) -> Result<(), ReplayError> + 'a;
+
 /// Applies every record that `reader` has to `state`; writes no files of old identities.
 pub fn replay(reader: &mut dyn JournalReader, state: &mut State) -> Result<Replayed, ReplayError> {
-    replay_after(Replayed::default(), reader, state, None)
+    replay_after(Replayed::default(), reader, state, &mut |_, _| Ok(()))
 }
 
 /// Goes on from what was read before.
@@ -187,13 +197,13 @@ fn replay_after(
     mut replayed: Replayed,
     reader: &mut dyn JournalReader,
     state: &mut State,
-    mut old: Option<&mut Old<'_>>,
+    on_aged: &mut OnAged<'_>,
 ) -> Result<Replayed, ReplayError> {
     let (sender, decoded) = sync_channel(RECORDS_AHEAD);
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(reader, &sender));
         for record in decoded {
-            apply(state, &record, &mut replayed, old.as_deref_mut())?;
+            apply(state, &record, &mut replayed, on_aged)?;
         }
         reading.join().expect("the reading thread does not panic")?;
         Ok(replayed)
@@ -204,7 +214,7 @@ pub(crate) fn apply(
     state: &mut State,
     record: &Decoded,
     replayed: &mut Replayed,
-    mut old: Option<&mut Old<'_>>,
+    on_aged: &mut OnAged<'_>,
 ) -> Result<(), ReplayError> {
     let last_sequence = record.first_sequence + record.counts.len() as u64 - 1;
     state.warm_events(&record.events);
@@ -213,9 +223,9 @@ pub(crate) fn apply(
         let sequence = Sequence(record.first_sequence + at);
         for event in events.by_ref().take(count as usize) {
             state.apply(sequence, record.time, event);
-            match (event, old.as_deref_mut()) {
-                (Event::TimeSet(time), _) => replayed.time = replayed.time.max(*time),
-                (Event::IdentitiesAged { .. }, Some(old)) => old.keep(state, last_sequence)?,
+            match event {
+                Event::TimeSet(time) => replayed.time = replayed.time.max(*time),
+                Event::IdentitiesAged { .. } => on_aged(state, last_sequence)?,
                 _ => {}
             }
         }

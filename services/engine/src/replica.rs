@@ -9,8 +9,8 @@
 //! | 4 | tell   | who waits for a sequence; callers         |
 
 use crate::handle::{Answered, Handle, IN_FLIGHT_INSTRUCTIONS_MAX, TokenTable, Watermark};
-use crate::identities::OldIdentities;
 use crate::identities::keeper::Keeper;
+use crate::identities::{FileError, OldIdentities};
 use crate::replay::{self, Recovered, ReplayError, Replayed};
 use crate::snapshot::Place;
 use crate::snapshotter::{SnapshotOptions, Snapshotter};
@@ -84,6 +84,7 @@ impl Replica {
             durable_sequence: sequence_reader,
             lookup: source.lookup(),
             last_view: Arc::default(),
+            old: None,
             rehearsal,
         };
         let snapshotter =
@@ -172,12 +173,8 @@ impl Follower {
                     self.follow()?;
                     break;
                 }
-                Message::Kept(kept) => {
-                    if let Some(keeper) = &mut self.keeper {
-                        keeper.kept(kept, &mut self.state).map_err(unkept)?;
-                    }
-                }
-                Message::Appended(_) | Message::Ran(_) => {}
+                // A follower writes files itself.
+                Message::Kept(_) | Message::Appended(_) | Message::Ran(_) => {}
             }
         }
         if let Some(keeper) = self.keeper.take() {
@@ -192,12 +189,15 @@ impl Follower {
     fn follow(&mut self) -> Result<(), ReplicaError> {
         while let Some(record) = self.reader.next().map_err(ReplayError::from)? {
             let decoded = replay::decode(&record)?;
-            replay::apply(&mut self.state, &decoded, &mut self.replayed, None)?;
+            let (keeper, cursor) = (&mut self.keeper, self.reader.cursor());
+            // Before what left leaves here: whoever is to lead next must have it.
+            let mut on_aged = |state: &mut State, _| match keeper {
+                Some(keeper) => keeper.keep(state, &cursor).map_err(unwritten),
+                None => Ok(()),
+            };
+            replay::apply(&mut self.state, &decoded, &mut self.replayed, &mut on_aged)?;
             self.publish();
             self.snapshot_if_due(record.payload.len());
-        }
-        if let Some(keeper) = &mut self.keeper {
-            keeper.order(&mut self.state, self.reader.cursor());
         }
         Ok(())
     }
@@ -252,6 +252,10 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+fn unwritten(error: FileError) -> ReplayError {
+    ReplayError::Identities(error.to_string())
 }
 
 fn unkept(reason: StopReason) -> ReplicaError {

@@ -6,7 +6,7 @@ use crate::handle::{
     Answered, EngineError, Handle, IN_FLIGHT_INSTRUCTIONS_MAX, TokenTable, Watermark,
 };
 use crate::identities::OldIdentities;
-use crate::identities::keeper::{Keeper, Kept};
+use crate::identities::keeper::{Keeper, Kept, Recalled};
 use crate::replay::Replayed;
 use crate::snapshot::Place;
 use crate::snapshotter::{SnapshotOptions, Snapshotter};
@@ -36,6 +36,8 @@ const FULL_RETRY_AFTER_MS: u32 = 1_000;
 pub(crate) enum Request {
     Submit {
         batch: Submissions,
+        /// What the caller found in files of old identities.
+        recalled: Option<Recalled>,
         reply: SubmitReply,
     },
     Command {
@@ -121,6 +123,7 @@ impl Engine {
             durable_sequence: sequence_reader,
             lookup: journal.lookup(),
             last_view: Arc::default(),
+            old: keeper.as_ref().map(Keeper::published),
             rehearsal,
         };
         let writer = Writer {
@@ -336,9 +339,15 @@ impl Writer {
                 refuse(request, "the journal's disk is full");
                 Ok(())
             }
-            Request::Submit { batch, reply } => {
+            Request::Submit {
+                batch,
+                recalled,
+                reply,
+            } => {
                 let now = self.now()?;
-                self.recall(Key::of_batch(&batch))?;
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.take(recalled, Key::of_batch(&batch), &mut self.state)?;
+                }
                 let answer = self.submit(&batch, now);
                 self.step.answers.push(Pending::Submit(reply, answer));
                 Ok(())
@@ -473,7 +482,9 @@ impl Writer {
                 drop(frozen);
                 let result = request.map(|request| request.run(random_seed()));
                 // If the writer is gone, so is the run's purpose.
-                let _ = result.map(|result| mailbox.send(Message::Ran(Box::new(result))));
+                if let Some(result) = result {
+                    let _ = mailbox.send(Message::Ran(Box::new(result)));
+                }
             });
         match run {
             Ok(run) => self.running = Some(run),

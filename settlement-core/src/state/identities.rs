@@ -132,6 +132,8 @@ const SENDER_MASK: u32 = (1 << SENDER_BITS) - 1;
 const KIND_SHIFT: u32 = SENDER_BITS;
 const STATE_SHIFT: u32 = KIND_SHIFT + 3;
 const STATE_MASK: u32 = 0b111 << STATE_SHIFT;
+/// Bit n: state n may still change, as `write` numbers them.
+const WAITING: u32 = 0b100_1110;
 const MATCHED: u32 = 1 << (STATE_SHIFT + 3);
 const HELD: u32 = MATCHED << 1;
 /// Another table names the entry by its number, so it does not leave.

@@ -29,15 +29,16 @@ use minicbor::{Decode, Encode};
 pub const HOT_DAYS: i32 = 7;
 /// Instructions that leave at a time, at most: it bounds what a tick costs, and the keeper's memory.
 const LEAVING_MAX: u32 = if cfg!(test) { 64 } else { 1 << 22 };
-/// Days whose lines lie in one file: seven files for the retention.
-const PERIOD_DAYS: i32 = 64;
+/// Days whose lines lie in one file: four or five files for the retention. Each costs a look for every new
+/// instruction; fewer would be rewritten for longer, once a day.
+const PERIOD_DAYS: i32 = 128;
 /// One more than the retention, since a creation time may be a few minutes ahead of receipt.
 const REMEMBERED_DAYS: i32 = super::CREATED_AGE_MS_MAX.div_euclid(super::DAY_MS) as i32 + 1;
 
 /// Which file lines go to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
-    /// The file's: 64 days, counted from 1970.
+    /// The file's: 128 days, counted from 1970.
     pub period: i32,
     /// From 1, of all that ever left; a file holds all of its period up to one number.
     pub number: u64,

@@ -148,9 +148,12 @@ impl OldFile {
         self.head.lines
     }
 
-    #[inline]
-    pub(super) fn may_hold(&self, hash: u64) -> bool {
-        self.filter.may_hold(hash)
+    /// Which of these keys, by their hashes, it may hold.
+    pub(super) fn likely(&self, hashes: &[u64]) -> Vec<usize> {
+        // Each question is a wait for memory, and does not depend on the others: they overlap.
+        let asked = hashes.iter().enumerate();
+        let likely = asked.filter(|&(_, &hash)| self.filter.may_hold(hash));
+        likely.map(|(at, _)| at).collect()
     }
 
     /// Appends what is remembered under a key.

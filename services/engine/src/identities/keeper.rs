@@ -2,10 +2,10 @@
 
 use super::{FileError, OldFile, OldIdentities, set_aside};
 use crate::writer::{Message, StopReason};
-use settlement_core::remembered::Key;
+use settlement_core::remembered::{Key, Remembered};
 use settlement_core::state::State;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use valuta_journal::Cursor;
@@ -16,7 +16,26 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 struct Order {
     state: State,
     cursor: Cursor,
-    files: OldIdentities,
+    files: Arc<OldIdentities>,
+}
+
+/// The files as callers see them.
+pub(crate) type Published = Arc<RwLock<Arc<OldIdentities>>>;
+
+/// What files said of a batch, and which.
+pub(crate) struct Recalled {
+    files: Arc<OldIdentities>,
+    found: Vec<Remembered>,
+}
+
+/// Asks the files, on the caller's thread; `None`: the writer is to ask itself, and stops if it cannot.
+pub(crate) fn ask(published: &Published, keys: impl Iterator<Item = Key>) -> Option<Recalled> {
+    let published = published.read().unwrap_or_else(PoisonError::into_inner);
+    let files = Arc::clone(&published);
+    drop(published);
+    let keys: Vec<Key> = keys.collect();
+    let found = files.find(&keys).ok()?;
+    Some(Recalled { files, found })
 }
 
 /// What became of a file.
@@ -24,7 +43,8 @@ pub(crate) type Kept = Result<Arc<OldFile>, FileError>;
 
 /// The writer's side.
 pub(crate) struct Keeper {
-    files: OldIdentities,
+    files: Arc<OldIdentities>,
+    published: Published,
     orders: SyncSender<Order>,
     thread: JoinHandle<()>,
     /// When the next may be ordered; `None`: one is being written.
@@ -39,13 +59,36 @@ impl Keeper {
         let thread = std::thread::Builder::new()
             .name("identities".to_owned())
             .spawn(move || run(&ordered, &mailbox))?;
+        let files = Arc::new(files);
         Ok(Self {
+            published: Arc::new(RwLock::new(Arc::clone(&files))),
             files,
             orders,
             thread,
             next_from: Some(Instant::now()),
             keys: Vec::new(),
         })
+    }
+
+    /// For callers that ask beside the writer.
+    pub fn published(&self) -> Published {
+        Arc::clone(&self.published)
+    }
+
+    /// Hands what the caller found to the state, if it asked the files that there are now.
+    pub fn take(
+        &mut self,
+        recalled: Option<Recalled>,
+        keys: impl Iterator<Item = Key>,
+        state: &mut State,
+    ) -> Result<(), StopReason> {
+        match recalled {
+            Some(recalled) if Arc::ptr_eq(&recalled.files, &self.files) => {
+                state.recall(recalled.found);
+                Ok(())
+            }
+            _ => self.recall(keys, state),
+        }
     }
 
     /// Hands what files say under these keys to the state: what comes next is decided with it.
@@ -78,12 +121,32 @@ impl Keeper {
         let order = Order {
             state: state.freeze(),
             cursor,
-            files: self.files.clone(),
+            files: Arc::clone(&self.files),
         };
         // If its thread is gone it has panicked: nothing leaves any more, and nothing else ails.
         if self.orders.send(order).is_ok() {
             self.next_from = None;
         }
+    }
+
+    /// The same, at once: for who only follows, and must have the file before what left has left here too.
+    pub fn keep(&mut self, state: &mut State, cursor: &Cursor) -> Result<(), FileError> {
+        if let Some(place) = state.aged().filter(|&place| !self.files.hold(place)) {
+            let file = self.files.write(state, cursor)?;
+            state.files_hold(place.number);
+            self.put(file, state);
+            self.files.tidy(state);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, file: Arc<OldFile>, state: &State) {
+        let mut files = OldIdentities::clone(&self.files);
+        files.put(file, state);
+        self.files = Arc::new(files);
+        let mut published = self.published.write();
+        let published = published.as_mut().unwrap_or_else(|error| error.get_mut());
+        **published = Arc::clone(&self.files);
     }
 
     /// A file was written, or not.
@@ -92,7 +155,7 @@ impl Keeper {
         match kept {
             Ok(file) => {
                 state.files_hold(file.head.place.number);
-                self.files.put(file, state);
+                self.put(file, state);
                 Ok(())
             }
             Err(error @ FileError::Damaged { .. }) => {

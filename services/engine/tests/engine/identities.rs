@@ -177,11 +177,11 @@ async fn settled(world: &World) -> u64 {
 async fn what_left_is_known_before_and_after_a_start() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new(dir.path()).await;
-    world.weeks(0..12).await;
-    assert_eq!(files(dir.path()).len(), 2, "one for each 64 days");
+    world.weeks(0..14).await;
+    assert_eq!(files(dir.path()).len(), 2, "one for each 128 days");
     let before = settled(&world).await;
     assert!(before > 8 * PAYMENTS);
-    all_are_known(&mut world, 0..12).await;
+    all_are_known(&mut world, 0..14).await;
     assert_eq!(settled(&world).await, before, "nothing is paid twice");
     // A request of the first day, whose creation is within the retention.
     let [_, scheme, deposit] = set_up_commands();
@@ -205,7 +205,7 @@ async fn what_left_is_known_before_and_after_a_start() {
     let (state, _) = replayed(&journal, true);
     assert_eq!(state.held_count(), 0);
     let mut world = World::on(journal, dir.path());
-    all_are_known(&mut world, 0..12).await;
+    all_are_known(&mut world, 0..14).await;
     assert_eq!(settled(&world).await, before);
     world.stop().await;
 }
@@ -310,7 +310,9 @@ fn cut(journal: &MemoryJournal, records: usize) -> MemoryJournal {
     let mut cut = MemoryJournal::new(JOURNAL);
     let mut reader = journal.reader(None).unwrap();
     for _ in 0..records {
-        let record = reader.next().unwrap().unwrap();
+        let Some(record) = reader.next().unwrap() else {
+            break;
+        };
         let header = &record.header;
         let (first, last) = (header.first_sequence, header.last_sequence);
         cut.append(first, last, header.time_ms, &record.payload)
@@ -400,4 +402,68 @@ async fn one_that_cannot_be_written_stops_nothing() {
     world.until_left(3).await;
     all_are_known(&mut world, 0..3).await;
     world.stop().await;
+}
+
+/// A snapshot of between deciding what is to leave and its leaving, without the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_from_the_middle_of_leaving_is_enough() {
+    let whole = tempfile::tempdir().unwrap();
+    let journal = some_weeks(whole.path(), 2).await;
+    for aged in steps(&journal).into_iter().step_by(2) {
+        let dir = tempfile::tempdir().unwrap();
+        // It stops before its first tick: what is to leave has not left.
+        let world = World::on(cut(&journal, aged), dir.path());
+        let before = world.left();
+        let half_way = world.stop().await;
+        assert_eq!(replayed(&half_way, true).0.left(), before);
+        let held: Vec<PathBuf> = files(dir.path());
+        assert_eq!(held.len(), 1, "a start has written it");
+        if before == 0 {
+            fs::remove_file(&held[0]).unwrap();
+        }
+        let found = recovered(&journal, dir.path());
+        assert!(found.snapshot.is_some());
+        check(&journal, dir.path());
+        let mut world = World::on(cut(&journal, usize::MAX), dir.path());
+        all_are_known(&mut world, 0..2).await;
+        world.stop().await;
+    }
+}
+
+/// A replica that reads of both steps at once has the file when it is to lead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_has_its_own_files_when_it_leads() {
+    let whole = tempfile::tempdir().unwrap();
+    let journal = some_weeks(whole.path(), 4).await;
+    let dir = tempfile::tempdir().unwrap();
+    let held = Held::new(cut(&journal, 3));
+    let (replica, _handle) = crate::replica::replica(&held, dir.path(), u64::MAX);
+    append_rest(&held, &journal, 3);
+    let (state, at) = replica.stop().unwrap();
+    assert_eq!(state.digest(), replayed(&journal, true).0.digest());
+    assert_eq!(state.left(), 4);
+    let running = Running::leads(held.clone(), state, at, dir.path());
+    let mut world = World {
+        running,
+        journal: held,
+        now: at.time,
+        requests: at.sequence,
+    };
+    all_are_known(&mut world, 0..4).await;
+    check(&world.stop().await, dir.path());
+}
+
+fn append_rest(held: &Held<MemoryJournal>, journal: &MemoryJournal, after: usize) {
+    let mut reader = journal.reader(None).unwrap();
+    let mut held = held.clone();
+    let mut at = 0;
+    while let Some(record) = reader.next().unwrap() {
+        at += 1;
+        let header = &record.header;
+        let (first, last) = (header.first_sequence, header.last_sequence);
+        if at > after {
+            held.append(first, last, header.time_ms, &record.payload)
+                .unwrap();
+        }
+    }
 }

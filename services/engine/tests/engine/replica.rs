@@ -9,7 +9,7 @@ use valuta_engine::{
 };
 use valuta_journal::{Journal, MemoryJournal};
 
-fn replica(
+pub fn replica(
     journal: &Held<MemoryJournal>,
     dir: &Path,
     every_bytes: u64,

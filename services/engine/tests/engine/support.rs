@@ -19,8 +19,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use valuta_engine::{
-    Clock, Engine, EngineError, Handle, Recovered, SnapshotOptions, Snapshots, StopReason, recover,
-    replay,
+    Clock, Engine, EngineError, Handle, Recovered, Replayed, SnapshotOptions, Snapshots,
+    StopReason, recover, replay,
 };
 use valuta_journal::{
     AppendError, Cursor, Fault, Journal, JournalId, JournalReader, MemoryJournal, ReadError,
@@ -251,15 +251,37 @@ impl Running {
 
     /// From snapshots, which are taken after so many bytes.
     pub fn with_snapshots(journal: impl Journal + 'static, dir: &Path, every_bytes: u64) -> Self {
-        let recovered = recovered(&journal, dir);
+        let Recovered {
+            state, replayed, ..
+        } = recovered(&journal, dir);
+        Self::start(journal, state, replayed, dir, every_bytes)
+    }
+
+    /// Goes on with a state that a replica kept.
+    pub fn leads(
+        journal: impl Journal + 'static,
+        state: State,
+        replayed: Replayed,
+        dir: &Path,
+    ) -> Self {
+        Self::start(journal, state, replayed, dir, u64::MAX)
+    }
+
+    fn start(
+        journal: impl Journal + 'static,
+        state: State,
+        replayed: Replayed,
+        dir: &Path,
+        every_bytes: u64,
+    ) -> Self {
         let options = SnapshotOptions {
             dir: dir.to_path_buf(),
             every_bytes,
         };
         let (engine, handle) = Engine::start(
             Box::new(journal),
-            recovered.state,
-            recovered.replayed,
+            state,
+            replayed,
             Box::new(Still),
             true,
             Some(options),
@@ -292,7 +314,7 @@ impl Running {
 }
 
 /// The state that a journal replays to.
-pub fn replayed(journal: &impl Journal, rehearsal: bool) -> (State, valuta_engine::Replayed) {
+pub fn replayed(journal: &impl Journal, rehearsal: bool) -> (State, Replayed) {
     let mut state = State::new(rehearsal);
     let replayed = replay(&mut *journal.reader(None).unwrap(), &mut state).unwrap();
     assert!(state.conserves());

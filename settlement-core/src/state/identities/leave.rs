@@ -6,7 +6,9 @@
 //! | its trade's other side is younger      | that side's day leaves      |
 //! | a quote names it                       | for ever, as the quote does |
 
-use super::{EntryId, Identities, NAMED, NUMBERS, Standing};
+use super::{
+    EntryId, Identities, MATCHED, NAMED, NUMBERS, STATE_MASK, STATE_SHIFT, Standing, WAITING,
+};
 use crate::ids::{Sequence, Uetr};
 use crate::instruction::Identity;
 use crate::remembered::{Final, Remembered};
@@ -40,13 +42,16 @@ impl Identities {
     }
 
     fn is_needed(&self, id: EntryId) -> bool {
-        let named = self.own_fields(id).packed & NAMED != 0;
-        named || self.standing(id).outcome().is_none()
+        self.own_fields(id).packed & NAMED != 0 || waits(self.fields(id).packed)
     }
 
-    /// Those before `cut` that may not leave now, ascending.
+    /// Those before `cut` that may not leave now, ascending. A few nanoseconds each: the writer waits.
     pub(crate) fn staying(&self, cut: EntryId) -> Vec<EntryId> {
         let stays = |&id: &EntryId| {
+            let packed = self.own_fields(id).packed;
+            if packed & (MATCHED | NAMED) == 0 {
+                return waits(packed);
+            }
             let other = self.partner(id);
             self.is_needed(id) || other.is_some_and(|other| other >= cut || self.is_needed(other))
         };
@@ -116,6 +121,11 @@ impl Identities {
     }
 }
 
+/// Whether the standing in an entry's fields is one that may still change.
+fn waits(packed: u32) -> bool {
+    WAITING >> ((packed & STATE_MASK) >> STATE_SHIFT) & 1 == 1
+}
+
 impl Standing {
     /// How it ended; `None` while it waits.
     pub(crate) fn outcome(self) -> Option<Final> {
@@ -146,6 +156,25 @@ mod tests {
             uetr: Uetr(u128::from(mix(number)) << 64 | u128::from(number % 5)),
             instructing: Bic::parse(b"AAAAUS33").unwrap(),
             kind: Kind::Payment,
+        }
+    }
+
+    #[test]
+    fn waits_for_what_has_no_outcome() {
+        let standings = [
+            Standing::Settled(3),
+            Standing::Queued,
+            Standing::Unmatched,
+            Standing::Pending,
+            Standing::Member(1),
+            Standing::Rejected(crate::rejection::Rejection::QuoteExpired),
+            Standing::Cancelled,
+        ];
+        let mut identities = Identities::new();
+        for (number, standing) in (0..).zip(standings) {
+            let sequence = Sequence(number + 1);
+            let id = identities.insert(sequence, &identity(number), Digest([0; 16]), standing);
+            assert_eq!(identities.is_needed(id), standing.outcome().is_none());
         }
     }
 

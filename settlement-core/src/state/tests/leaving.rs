@@ -348,7 +348,7 @@ fn a_repeat_after_the_retention_is_too_old() {
         world.send("A -> B 0.01 USD");
         let files: Vec<_> = world.state.files().collect();
         most = most.max(files.len());
-        if forgotten.is_none() && day > 10 && files[0].period != first.date().0 / 64 {
+        if forgotten.is_none() && day > 10 && files[0].period != first.date().0 / 128 {
             // As the engine does with a file that the state does not name.
             forgotten = Some((
                 day,
@@ -368,8 +368,8 @@ fn a_repeat_after_the_retention_is_too_old() {
         }
     }
     let (day, lines) = forgotten.expect("the file went");
-    assert!((400..400 + 64 + 8).contains(&day), "{day}");
-    assert!(most <= 8, "{most}");
+    assert!((400..400 + 128 + 8).contains(&day), "{day}");
+    assert!(most <= 5, "{most}");
     world.files.as_mut().unwrap().lines.extend(lines);
     world.finish();
 }
