@@ -54,7 +54,7 @@ impl Cluster {
         .flat_map(|(flag, value)| [OsString::from(flag), value])
         .collect();
         let logs = home.root().to_owned();
-        create_topics(&common, &root).await?;
+        create_topics(&common).await?;
         let start = |name, directory: String, more: Vec<OsString>| {
             service(name, &common, root.join(directory), more, &logs)
         };
@@ -172,12 +172,13 @@ async fn service(
     Process::start(name, arguments, &logs.join(format!("{file}.log"))).await
 }
 
-async fn create_topics(common: &[OsString], root: &Path) -> Result<(), CliError> {
+async fn create_topics(common: &[OsString]) -> Result<(), CliError> {
     let program = std::env::current_exe();
     let program = program.map_err(|error| CliError::Unavailable(error.to_string()))?;
     let mut command = Command::new(program);
-    command.args(["topics", "create", "--rehearsal", "--data"]);
-    command.arg(root).args(common);
+    command
+        .args(["topics", "create", "--rehearsal"])
+        .args(common);
     run(&mut command, "valuta topics create").await
 }
 

@@ -1,6 +1,6 @@
 //! A journal by hand: checked, and copied between a file and Kafka with id, chain and sequences.
 
-use super::config::ServiceConfig;
+use super::config::{ServiceArgs, ServiceConfig};
 use super::node;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -21,23 +21,43 @@ pub enum JournalCommand {
         /// A data directory of `valuta up`, stopped; else the journal is Kafka's
         #[arg(long, value_name = "DIR")]
         file: Option<PathBuf>,
+        #[command(flatten)]
+        args: ServiceArgs,
     },
     /// Copy a whole journal, so that its scheme moves with its history
     Copy {
         /// From a data directory of `valuta up`, stopped, to Kafka: its topic must not be there yet, or empty
-        #[arg(long, value_name = "DIR", conflicts_with = "to_file", required_unless_present = "to_file")]
+        #[arg(
+            long,
+            value_name = "DIR",
+            conflicts_with = "to_file",
+            required_unless_present = "to_file"
+        )]
         from_file: Option<PathBuf>,
         /// From Kafka to a new data directory
         #[arg(long, value_name = "DIR")]
         to_file: Option<PathBuf>,
+        #[command(flatten)]
+        args: ServiceArgs,
     },
+}
+
+impl JournalCommand {
+    /// What it is told.
+    pub fn args(&self) -> &ServiceArgs {
+        match self {
+            Self::Verify { args, .. } | Self::Copy { args, .. } => args,
+        }
+    }
 }
 
 /// Does what is asked.
 pub async fn journal(command: JournalCommand, config: ServiceConfig) -> anyhow::Result<()> {
     match command {
-        JournalCommand::Verify { file: Some(data) } => verify_file(&data),
-        JournalCommand::Verify { file: None } => {
+        JournalCommand::Verify {
+            file: Some(data), ..
+        } => verify_file(&data),
+        JournalCommand::Verify { file: None, .. } => {
             let log = node::open_log(&config, None).await?;
             tokio::task::spawn_blocking(move || verify_kafka(&log)).await?
         }
@@ -90,9 +110,16 @@ impl Read {
     }
 
     fn print(&self, journal: impl std::fmt::Display) {
-        let chain: String = self.chain.iter().map(|byte| format!("{byte:02x}")).collect();
+        let chain: String = self
+            .chain
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         println!("journal     {journal}");
-        println!("records     {}, of them {} started an epoch", self.records, self.epochs);
+        println!(
+            "records     {}, of them {} started an epoch",
+            self.records, self.epochs
+        );
         println!("sequence    {}", self.sequence);
         println!("chain       {chain}");
     }
@@ -100,8 +127,8 @@ impl Read {
 
 fn reader_of(data: &Path) -> anyhow::Result<FileReader> {
     let dir = data.join("journal");
-    let (reader, _) = FileReader::open_offline(&dir, None)
-        .with_context(|| dir.display().to_string())?;
+    let (reader, _) =
+        FileReader::open_offline(&dir, None).with_context(|| dir.display().to_string())?;
     Ok(reader)
 }
 

@@ -47,26 +47,14 @@ pub enum Service {
     /// Answer treasuries: a gateway that takes no writes
     Treasury(ServiceArgs),
     /// Kafka's topics: create, check, read
-    Topics {
-        #[command(subcommand)]
-        command: topics::TopicsCommand,
-        #[command(flatten)]
-        args: ServiceArgs,
-    },
+    #[command(subcommand)]
+    Topics(topics::TopicsCommand),
     /// The journal: check it, copy it between a file and Kafka
-    Journal {
-        #[command(subcommand)]
-        command: journal::JournalCommand,
-        #[command(flatten)]
-        args: ServiceArgs,
-    },
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// The read model in PostgreSQL
-    ReadModel {
-        #[command(subcommand)]
-        command: projector::ReadModelCommand,
-        #[command(flatten)]
-        args: ServiceArgs,
-    },
+    #[command(subcommand)]
+    ReadModel(projector::ReadModelCommand),
 }
 
 /// Runs until a signal ends it, or a fault: then it stops rather than lie.
@@ -77,10 +65,10 @@ pub async fn run(service: Service) -> ExitCode {
         | Service::Projector(args)
         | Service::Relay(args)
         | Service::Ledger(args)
-        | Service::Treasury(args)
-        | Service::Topics { args, .. }
-        | Service::Journal { args, .. }
-        | Service::ReadModel { args, .. } => args.clone(),
+        | Service::Treasury(args) => args.clone(),
+        Service::Topics(command) => by_hand(command.args()),
+        Service::Journal(command) => by_hand(command.args()),
+        Service::ReadModel(command) => by_hand(command.args()),
     };
     let config = match ServiceConfig::load(args) {
         Ok(config) => config,
@@ -97,9 +85,9 @@ pub async fn run(service: Service) -> ExitCode {
         Service::Projector(_) => projector::projector(config).await,
         Service::Relay(_) => relay::relay(config).await,
         Service::Ledger(_) => ledger::ledger(config).await,
-        Service::Topics { command, .. } => topics::topics(command, config).await,
-        Service::Journal { command, .. } => journal::journal(command, config).await,
-        Service::ReadModel { command, .. } => projector::read_model(command, config).await,
+        Service::Topics(command) => topics::topics(command, config).await,
+        Service::Journal(command) => journal::journal(command, config).await,
+        Service::ReadModel(command) => projector::read_model(command, config).await,
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,4 +96,11 @@ pub async fn run(service: Service) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is done by hand keeps no data of its own.
+fn by_hand(args: &ServiceArgs) -> ServiceArgs {
+    let mut args = args.clone();
+    args.up.data.get_or_insert_with(|| ".".into());
+    args
 }

@@ -1,6 +1,6 @@
 //! Journal and anchors -> PostgreSQL.
 
-use super::config::ServiceConfig;
+use super::config::{ServiceArgs, ServiceConfig};
 use super::node::{self, Threads};
 use super::topics::Incoming;
 use crate::server::up::{keep_projecting, wait};
@@ -21,10 +21,18 @@ use valuta_relay::topics::ANCHORS;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is done to the read model by hand.
-#[derive(clap::Subcommand, Clone, Copy)]
+#[derive(clap::Subcommand, Clone)]
 pub enum ReadModelCommand {
     /// Build it anew from the journal, while readers go on with the old one
-    Rebuild,
+    Rebuild(ServiceArgs),
+}
+
+impl ReadModelCommand {
+    /// What it is told.
+    pub fn args(&self) -> &ServiceArgs {
+        let Self::Rebuild(args) = self;
+        args
+    }
 }
 
 fn address(config: &ServiceConfig) -> anyhow::Result<PostgresAddress> {
@@ -97,7 +105,7 @@ fn show_anchors(
 
 /// Does what is asked.
 pub async fn read_model(command: ReadModelCommand, config: ServiceConfig) -> anyhow::Result<()> {
-    let ReadModelCommand::Rebuild = command;
+    let ReadModelCommand::Rebuild(_) = command;
     let address = address(&config)?;
     let log = node::open_log(&config, None).await?;
     let end = log.watch().durable().sequence;

@@ -1,6 +1,6 @@
 //! Kafka's topics: how ours are written and read, and what is done to them by hand.
 
-use super::config::{Kafka, ServiceConfig};
+use super::config::{Kafka, ServiceArgs, ServiceConfig};
 use anyhow::{anyhow, bail};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -27,9 +27,9 @@ const TAIL_QUIET: Duration = Duration::from_secs(2);
 #[derive(clap::Subcommand, Clone)]
 pub enum TopicsCommand {
     /// Create the journal's topic and the pipeline's, where they are not there; check their settings
-    Create,
+    Create(ServiceArgs),
     /// Check every setting that correctness rests on
-    Check,
+    Check(ServiceArgs),
     /// Print a topic's messages as JSON, one a line
     Tail {
         /// journal, settlement-batches, settlement-anchors or instruction-statuses
@@ -40,7 +40,18 @@ pub enum TopicsCommand {
         /// At most so many
         #[arg(long)]
         limit: Option<u64>,
+        #[command(flatten)]
+        args: ServiceArgs,
     },
+}
+
+impl TopicsCommand {
+    /// What they are told.
+    pub fn args(&self) -> &ServiceArgs {
+        match self {
+            Self::Create(args) | Self::Check(args) | Self::Tail { args, .. } => args,
+        }
+    }
 }
 
 /// A topic's writer.
@@ -98,12 +109,13 @@ impl Incoming {
 pub async fn topics(command: TopicsCommand, config: ServiceConfig) -> anyhow::Result<()> {
     let kafka = config.kafka;
     tokio::task::spawn_blocking(move || match command {
-        TopicsCommand::Create => create(&kafka),
-        TopicsCommand::Check => check(&kafka),
+        TopicsCommand::Create(_) => create(&kafka),
+        TopicsCommand::Check(_) => check(&kafka),
         TopicsCommand::Tail {
             topic,
             follow,
             limit,
+            ..
         } => tail(&kafka, &topic, follow, limit.unwrap_or(u64::MAX)),
     })
     .await?
