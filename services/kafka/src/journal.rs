@@ -180,7 +180,10 @@ impl KafkaJournal {
                     }
                 }
                 Delivery::At(offset) => format!("at offset {offset}, not {expected}"),
-                Delivery::Unknown(reason) => reason,
+                Delivery::Unknown(reason) => {
+                    self.set_health(Some(reason.clone()));
+                    reason
+                }
             };
             tracing::warn!(reason, sequence = draft.first, "a record needs a barrier");
             if let Some(cursor) = self.settle_by_barrier(chain)? {

@@ -7,6 +7,7 @@
 //!
 //! | module     | what                                                                         |
 //! |------------|------------------------------------------------------------------------------|
+//! | `client`   | what every librdkafka client shares: log lines, errors, futures              |
 //! | `config`   | how to reach the brokers; which settings are ours                            |
 //! | `topic`    | creating topics, and the check of all that correctness rests on              |
 //! | `message`  | a record as a Kafka message                                                  |

@@ -20,9 +20,9 @@ use crate::link::{Link, ProducerLink};
 use crate::lookup::KafkaLookup;
 use crate::message::RawRecord;
 use crate::reader::{self, KafkaReader};
-use crate::rule::{Rule, Term};
+use crate::rule::Rule;
 use crate::shared::{Place, Shared};
-use crate::topic::{Admin, check_topic, read_genesis};
+use crate::topic::{Admin, Genesis, find_genesis};
 
 /// How often a thread looks whether it should stop.
 pub(crate) const POLL: Duration = Duration::from_millis(100);
@@ -39,12 +39,15 @@ impl KafkaLog {
     /// Checks the topic and begins to read it: from its start, or from after `from`, a snapshot's
     /// cursor, which the journal must hold.
     pub fn open(config: &KafkaConfig, from: Option<Cursor>) -> Result<Self, KafkaError> {
-        check_topic(config)?;
-        let Some((journal, term)) = read_genesis(config)? else {
+        let (admin, first) = (Admin::new(config)?, Fetch::open(config, 0, 0)?);
+        admin.check()?;
+        let Some(opened) = find_genesis(&admin, &first)? else {
             return Err(KafkaError::NoJournal {
                 topic: config.topic.clone(),
             });
         };
+        first.rest()?;
+        let journal = opened.0;
         let start = Cursor::start(journal);
         let from = from.filter(|cursor| cursor.sequence > 0 || cursor.journal != journal);
         let (place, cursor) = match from {
@@ -58,8 +61,12 @@ impl KafkaLog {
             threads: Vec::new(),
         };
         log.spawn("kafka-read", move |shared| read(shared, &fetch))?;
-        let checked = Identity { journal, term };
-        log.spawn("kafka-check", move |shared| watch_over(shared, &checked))?;
+        let check = Check {
+            opened,
+            admin,
+            fetch: first,
+        };
+        log.spawn("kafka-check", move |shared| watch_over(shared, &check))?;
         Ok(log)
     }
 
@@ -234,14 +241,15 @@ fn judge_loss(shared: &Shared, fetch: &Fetch, reason: &str) {
     }
 }
 
-/// What the topic was when it was opened.
-struct Identity {
-    journal: JournalId,
-    term: Option<Term>,
+/// What the topic was when it was opened, and the clients that ask for it again.
+struct Check {
+    opened: Genesis,
+    admin: Admin,
+    fetch: Fetch,
 }
 
 /// The checking thread.
-fn watch_over(shared: &Shared, opened: &Identity) {
+fn watch_over(shared: &Shared, check: &Check) {
     let mut gone = 0;
     loop {
         let until = Instant::now() + shared.config.check_interval;
@@ -251,7 +259,7 @@ fn watch_over(shared: &Shared, opened: &Identity) {
             }
             thread::sleep(POLL.min(shared.config.check_interval));
         }
-        match check_again(shared, opened) {
+        match check.again(shared) {
             Ok(()) => gone = 0,
             Err(KafkaError::NoTopic { .. }) if gone + 1 < GONE_CHECKS => gone += 1,
             Err(KafkaError::Unavailable(reason) | KafkaError::TimedOut(reason)) => {
@@ -262,24 +270,25 @@ fn watch_over(shared: &Shared, opened: &Identity) {
     }
 }
 
-fn check_again(shared: &Shared, opened: &Identity) -> Result<(), KafkaError> {
-    let config = &shared.config;
-    let read = shared.state().next_offset;
-    check_topic(config)?;
-    let (_, end) = Admin::new(config)?.watermarks()?;
-    let found = read_genesis(config)?;
-    if found != Some((opened.journal, opened.term)) {
-        let was = opened.journal;
-        return Err(KafkaError::Lost(format!(
-            "topic {} was recreated: it held journal {was}, which is gone",
-            config.topic
-        )));
+impl Check {
+    fn again(&self, shared: &Shared) -> Result<(), KafkaError> {
+        let topic = &shared.config.topic;
+        let read = shared.state().next_offset;
+        self.admin.check()?;
+        let (_, end) = self.admin.watermarks()?;
+        let found = find_genesis(&self.admin, &self.fetch)?;
+        self.fetch.rest()?;
+        if found != Some(self.opened) {
+            let was = self.opened.0;
+            return Err(KafkaError::Lost(format!(
+                "topic {topic} was recreated: it held journal {was}, which is gone"
+            )));
+        }
+        if end < read {
+            return Err(KafkaError::Lost(format!(
+                "topic {topic} ends at offset {end}, this process has read up to {read}"
+            )));
+        }
+        Ok(())
     }
-    if end < read {
-        return Err(KafkaError::Lost(format!(
-            "topic {} ends at offset {end}, this process has read up to {read}",
-            config.topic
-        )));
-    }
-    Ok(())
 }

@@ -135,15 +135,21 @@ pub(crate) fn write_genesis(
     }
 }
 
-/// The journal of the topic, and the term that its genesis names; `None`: there is no genesis yet.
-pub(crate) fn read_genesis(
-    config: &KafkaConfig,
-) -> Result<Option<(JournalId, Option<Term>)>, KafkaError> {
-    let (_, end) = Admin::new(config)?.watermarks()?;
+/// What the first genesis of a topic names.
+pub(crate) type Genesis = (JournalId, Option<Term>);
+
+/// `None`: there is no genesis yet.
+pub(crate) fn read_genesis(config: &KafkaConfig) -> Result<Option<Genesis>, KafkaError> {
+    find_genesis(&Admin::new(config)?, &Fetch::open(config, 0, 0)?)
+}
+
+/// As [`read_genesis`], for who asks again and again.
+pub(crate) fn find_genesis(admin: &Admin, fetch: &Fetch) -> Result<Option<Genesis>, KafkaError> {
+    let (_, end) = admin.watermarks()?;
     if end == 0 {
         return Ok(None);
     }
-    let fetch = Fetch::open(config, 0, 0)?;
+    fetch.restart(0)?;
     let deadline = Instant::now() + 2 * CALL_TIMEOUT;
     loop {
         match fetch.next(Duration::from_millis(100))? {
@@ -217,20 +223,23 @@ impl Admin {
 
     /// A new topic is known to all brokers a moment later.
     fn await_leaders(&self) -> Result<(), KafkaError> {
-        let deadline = Instant::now() + 2 * CALL_TIMEOUT;
-        loop {
-            match self.replicas() {
-                Ok(replicas) if replicas.leaderless == 0 => return Ok(()),
-                Ok(_) | Err(KafkaError::NoTopic { .. }) if Instant::now() < deadline => {}
-                Ok(_) => return Err(KafkaError::TimedOut("electing partition leaders".into())),
-                Err(error) => return Err(error),
-            }
-            std::thread::sleep(Duration::from_millis(50));
+        patiently(2 * CALL_TIMEOUT, || match self.replicas()?.leaderless {
+            0 => Ok(()),
+            _ => Err(self.no_topic()),
+        })?;
+        let settled = patiently(2 * CALL_TIMEOUT, || self.check_now());
+        match settled {
+            Err(KafkaError::Settings { .. }) => Ok(()), // the caller's check says so
+            settled => settled,
         }
     }
 
     /// Everything that correctness rests on.
     pub fn check(&self) -> Result<(), KafkaError> {
+        patiently(PATIENCE, || self.check_now())
+    }
+
+    fn check_now(&self) -> Result<(), KafkaError> {
         let replicas = self.replicas()?;
         let mut wrong = Vec::new();
         self.config.settings.check(&replicas, &mut wrong);
@@ -252,6 +261,8 @@ impl Admin {
         let answers = block_on(self.client.describe_configs([&topic], &options));
         let answer = answers.map_err(unavailable)?.into_iter().next();
         let found = match answer {
+            // A broker that has not heard of the topic yet describes nothing.
+            Some(Ok(found)) if found.entries.is_empty() => return Err(self.no_topic()),
             Some(Ok(found)) => found,
             Some(Err(RDKafkaErrorCode::UnknownTopicOrPartition)) => return Err(self.no_topic()),
             Some(Err(code)) => return Err(KafkaError::Unavailable(code.to_string())),
@@ -327,12 +338,17 @@ impl Admin {
 
     /// Of a partition; waits a little while it is between two leaders.
     pub fn watermarks_of(&self, partition: i32) -> Result<(u64, u64), KafkaError> {
+        patiently(PATIENCE, || self.watermarks_now(partition))
+    }
+
+    fn watermarks_now(&self, partition: i32) -> Result<(u64, u64), KafkaError> {
         let client = self.client.inner();
         let deadline = Instant::now() + 2 * CALL_TIMEOUT;
         loop {
             match client.fetch_watermarks(&self.config.topic, partition, CALL_TIMEOUT) {
                 Ok((first, end)) => return Ok((client::offset(first), client::offset(end))),
                 Err(error) if is_between_leaders(&error) && Instant::now() < deadline => {}
+                Err(error) if is_unknown(&error) => return Err(self.no_topic()),
                 Err(error) => return Err(unavailable(error)),
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -340,7 +356,7 @@ impl Admin {
     }
 
     pub fn partitions(&self) -> Result<i32, KafkaError> {
-        let partitions = self.replicas()?.partitions;
+        let partitions = patiently(PATIENCE, || self.replicas())?.partitions;
         Ok(i32::try_from(partitions).unwrap_or(i32::MAX))
     }
 
@@ -349,6 +365,29 @@ impl Admin {
             topic: self.config.topic.clone(),
         }
     }
+}
+
+/// A new topic is known to one broker sooner than to another, and a broker that starts knows none.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks again while the answer is that there is no topic.
+fn patiently<T>(
+    within: Duration,
+    ask: impl Fn() -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
+    let deadline = Instant::now() + within;
+    loop {
+        match ask() {
+            Err(KafkaError::NoTopic { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn is_unknown(error: &ClientError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
 }
 
 fn is_between_leaders(error: &ClientError) -> bool {

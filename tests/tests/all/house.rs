@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each crate, and all of ours that it may depend on (not counting tests).
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("fx", &[]),
     ("settlement-core", &["fx"]),
     ("valuta-proto", &[]),
     ("valuta-journal", &[]),
+    ("valuta-kafka", &["valuta-journal"]),
     ("valuta-ledger", &[]),
     ("valuta-verify", &[]),
     ("valuta-engine", &["settlement-core", "valuta-journal"]),
@@ -44,6 +45,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "valuta-engine",
             "valuta-gateway",
             "valuta-journal",
+            "valuta-kafka",
             "valuta-ledger",
             "valuta-link",
             "valuta-projector",
@@ -137,13 +139,18 @@ fn the_pure_crates_depend_on_nothing_impure() {
 }
 
 #[test]
-fn wire_types_stop_at_the_gateway_and_sql_at_the_projector() {
+fn wire_types_stop_at_the_gateway_sql_at_the_projector_and_kafka_in_its_crate() {
     let manifests = manifests();
     for (name, dependencies) in &manifests {
         let at_the_edge = ["valuta-gateway", "valuta-proto", "valuta"].contains(&name.as_str());
         assert!(
             at_the_edge || !dependencies.contains("tonic"),
             "{name} knows the wire"
+        );
+        let kafka = name == "valuta-kafka";
+        assert!(
+            kafka || !dependencies.contains("rdkafka"),
+            "{name} knows Kafka"
         );
         let sql = name == "valuta-projector";
         for database in ["rusqlite", "postgres"] {

@@ -3,16 +3,18 @@
 
 use super::receive;
 use super::stage::{count, seconds};
-use super::stream::{Streaming, run_all};
+use super::stream::{Gate, Streaming, run_all};
 use super::*;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+use tokio::sync::watch;
 
 /// Of the afternoon's streams: small, so that the kills come in their midst.
 const BATCH_INSTRUCTIONS: usize = 50;
-/// The engine goes when so many are answered, in percent of all; the broker later.
+/// The engine goes when so many are answered, in percent of all.
 const ENGINE_AT_PERCENT: u64 = 25;
-const BROKER_AT_PERCENT: u64 = 60;
+/// The rest of each stream, from here on, is sent into the dead broker.
+const BROKER_FROM_PERCENT: usize = 60;
 /// A pause is told by answers that do not come.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Answers that have not come back by then will not.
@@ -74,8 +76,13 @@ impl Demo {
     pub async fn take_over(&mut self) -> Result<(), CliError> {
         self.stage.scene("Take-over");
         let streams: Vec<_> = self.plan.afternoon.iter().cloned().map(Arc::new).collect();
+        let (opener, open) = watch::channel(false);
         let streaming = Streaming {
             batch: BATCH_INSTRUCTIONS,
+            gate: Some(Gate {
+                percent: BROKER_FROM_PERCENT,
+                open,
+            }),
             ..Streaming::new(&self.world)
         };
         let progress = Progress {
@@ -86,7 +93,7 @@ impl Demo {
         let running =
             tokio::spawn(async move { run_all(&streaming, &connections, &streams).await });
         self.kill_engine(&progress).await?;
-        let broker = self.kill_broker(&progress).await?;
+        let broker = self.kill_broker(&progress, &opener).await?;
         let streamed = running.await;
         let streamed =
             streamed.map_err(|error| CliError::Refused(format!("a stream failed: {error}")))??;
@@ -135,11 +142,15 @@ impl Demo {
         Ok(())
     }
 
-    async fn kill_broker(&mut self, progress: &Progress) -> Result<i32, CliError> {
-        progress.until_percent(BROKER_AT_PERCENT).await?;
-        let at = progress.now();
+    async fn kill_broker(
+        &mut self,
+        progress: &Progress,
+        opener: &watch::Sender<bool>,
+    ) -> Result<i32, CliError> {
         let broker = self.cluster().kill_leading_broker().await?;
-        let pause = progress.pause(Instant::now()).await?;
+        let (at, killed) = (progress.now(), Instant::now());
+        opener.send_replace(true);
+        let pause = progress.pause(killed).await?;
         self.stage.fact(
             "leading broker killed",
             &format!(
