@@ -31,6 +31,10 @@ CREATE TABLE instruction_rows (
     PRIMARY KEY (sequence, day)
 ) PARTITION BY RANGE (day);
 
+-- The instructions that wait. A table and no index over their status: a change of an indexed column would
+-- touch every index of the instruction's row, which is then no longer changed within its page.
+CREATE TABLE waiting_rows (sequence BIGINT PRIMARY KEY, day DATE NOT NULL);
+
 -- Apart, since an instruction's row is rewritten with each status and its content never is.
 CREATE TABLE content_rows (
     day DATE NOT NULL, sequence BIGINT NOT NULL, content BYTEA NOT NULL, PRIMARY KEY (sequence, day)
@@ -146,6 +150,10 @@ BEGIN
         part := parted || to_char(month, '_YYYY_MM');
         IF to_regclass(quote_ident(part)) IS NULL THEN
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parted);
+            IF parted = 'instruction_rows' THEN
+                -- Room in each page for the statuses to come.
+                EXECUTE format('ALTER TABLE %I SET (fillfactor = 75)', part);
+            END IF;
             EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                 parted, part, month, (month + INTERVAL '1 month')::DATE);
         END IF;

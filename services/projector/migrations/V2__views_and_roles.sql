@@ -1,6 +1,5 @@
 -- What people ask: views with readable names, indexes that they need, and who may do what.
 
-CREATE INDEX instruction_rows_waiting ON instruction_rows (sequence) WHERE status = 2;
 CREATE INDEX instruction_rows_by_quote ON instruction_rows (quote_provider, quote_id)
     WHERE quote_id IS NOT NULL;
 CREATE INDEX instruction_rows_by_uetr ON instruction_rows (uetr);
@@ -207,8 +206,9 @@ COMMENT ON COLUMN rounding_ledger.gained IS 'The same to 20 decimals, for readin
 CREATE VIEW waiting_with_reason AS
 WITH queued AS (
     SELECT DISTINCT i.queue_unit, i.queue_priority, i.queue_rank, l.debtor, l.asset
-    FROM instruction_rows i JOIN leg_rows l ON l.instruction = i.sequence AND l.day = i.day
-    WHERE i.status = 2 AND i.waiting IN (2, 3)
+    FROM waiting_rows w JOIN instruction_rows i ON i.sequence = w.sequence AND i.day = w.day
+        JOIN leg_rows l ON l.instruction = i.sequence AND l.day = i.day
+    WHERE i.waiting IN (2, 3)
 ), heads AS (
     SELECT queue_unit, first_value(queue_unit) OVER (
         PARTITION BY debtor, asset ORDER BY queue_priority, queue_rank, queue_unit) AS head
@@ -227,9 +227,9 @@ SELECT i.sequence, i.uetr, i.instructing,
         WHEN 7 THEN 'not before' WHEN 8 THEN 'group'
         ELSE CASE WHEN b.head IS NULL THEN 'liquidity' ELSE 'order' END END AS reason,
     b.head AS behind, v.amounts, v.debtors, v.creditors, i.received
-FROM instruction_rows i JOIN instructions v ON v.sequence = i.sequence
-    LEFT JOIN behind b ON b.queue_unit = i.queue_unit AND i.waiting IN (2, 3)
-WHERE i.status = 2;
+FROM waiting_rows w JOIN instruction_rows i ON i.sequence = w.sequence AND i.day = w.day
+    JOIN instructions v ON v.sequence = w.sequence
+    LEFT JOIN behind b ON b.queue_unit = i.queue_unit AND i.waiting IN (2, 3);
 COMMENT ON VIEW waiting_with_reason IS 'Every instruction that waits (PDNG), and why.';
 COMMENT ON COLUMN waiting_with_reason.sequence IS 'Number of the input that brought it.';
 COMMENT ON COLUMN waiting_with_reason.uetr IS 'End-to-end reference.';

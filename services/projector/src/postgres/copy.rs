@@ -99,6 +99,13 @@ fn place(row: &mut Row<'_>, standing: &Standing) {
         .or_null(queued, |row, queued| row.big(queued.unit.0));
 }
 
+/// An instruction that waits from its own input on.
+pub(super) fn waiting(copy: &mut CopyBytes, added: &InstructionAdded) {
+    if let Some((Status::Waiting(_), _)) = added.standing.status {
+        copy.row(2).big(added.sequence.0).date(added.day);
+    }
+}
+
 pub(super) fn content(copy: &mut CopyBytes, added: &InstructionAdded) {
     copy.row(3)
         .date(added.day)

@@ -15,12 +15,17 @@ use super::session::{Fault, PostgresAddress, Session, Use};
 use crate::projector::{Following, ProjectError};
 use crate::store::StoreError;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 use valuta_journal::{Cursor, JournalReader};
 
 /// The schema that was live before the exchange, until it is dropped.
 const OLD_SCHEMA: &str = "valuta_replaced";
 /// One rebuilds at a time; any number that nobody else uses.
 const REBUILDING: i64 = 0x7265_6275_696c;
+/// How long the live projector is kept waiting for a reader that is behind it.
+const CATCH_UP_MAX: Duration = Duration::from_secs(5);
+/// Between two looks.
+const CATCH_UP_WAIT: Duration = Duration::from_millis(10);
 
 /// Why there is no new read model. The old one is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +70,8 @@ pub fn rebuild(
     // From here on the live projector waits, so that nobody sees the read model go back.
     live.batch("BEGIN; LOCK TABLE journal_cursor IN EXCLUSIVE MODE")
         .map_err(failed)?;
-    if !following.catch_up(stop)? {
+    let shown = super::cursor(&mut live).map_err(failed)?;
+    if !catch_up_with(&mut following, shown, stop)? {
         return Err(RebuildError::Stopped);
     }
     exchange(&mut live, address).map_err(failed)?;
@@ -73,6 +79,27 @@ pub fn rebuild(
     live.batch(&format!("DROP SCHEMA {OLD_SCHEMA} CASCADE"))
         .map_err(failed)?;
     Ok(following.cursor())
+}
+
+/// A reader in another process may see a little later what the live projector has seen. One that has seen
+/// what is no longer in the journal is not waited for: putting that right is what a rebuild is for.
+fn catch_up_with(
+    following: &mut Following<PostgresStore>,
+    shown: Option<Cursor>,
+    stop: &AtomicBool,
+) -> Result<bool, RebuildError> {
+    let until = Instant::now() + CATCH_UP_MAX;
+    loop {
+        if !following.catch_up(stop)? {
+            return Ok(false);
+        }
+        let at = following.cursor();
+        let ahead = |shown: Cursor| shown.journal == at.journal && shown.sequence > at.sequence;
+        if !shown.is_some_and(ahead) || Instant::now() > until {
+            return Ok(true);
+        }
+        std::thread::sleep(CATCH_UP_WAIT);
+    }
 }
 
 /// Until the connection ends.

@@ -26,9 +26,10 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 const PREPARING: i64 = 0x7661_6c75_7461;
 
 /// Every table with rows, for [`Store::reset`](crate::Store::reset).
-pub(super) const TABLES: [&str; 20] = [
+pub(super) const TABLES: [&str; 21] = [
     "journal_cursor",
     "instruction_rows",
+    "waiting_rows",
     "content_rows",
     "leg_rows",
     "party_rows",

@@ -99,8 +99,8 @@ impl PostgresAddress {
     fn settings(&self, purpose: Use) -> String {
         let of_purpose = match purpose {
             // The journal is what is durable: after a power cut an older state follows on from its
-            // cursor.
-            Use::Write => "SET synchronous_commit = off".to_owned(),
+            // cursor. What is staged is read once, from its beginning to its end, and all else by key.
+            Use::Write => "SET synchronous_commit = off; SET enable_seqscan = off".to_owned(),
             Use::Read => format!("SET statement_timeout = '{READ_TIMEOUT}'"),
         };
         format!(

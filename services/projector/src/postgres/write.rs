@@ -34,6 +34,12 @@ const UPDATE_STAGED: &str = "UPDATE instruction_rows i SET status = coalesce(s.s
     queue_unit = coalesce(s.queue_unit, i.queue_unit)
     FROM staged_standings s WHERE i.day = s.day AND i.sequence = s.sequence";
 
+/// 2 is waiting: see [`codec::status_number`].
+const END_WAITING: &str = "DELETE FROM waiting_rows w USING staged_standings s
+    WHERE w.sequence = s.sequence AND s.status <> 2";
+const BEGIN_WAITING: &str = "INSERT INTO waiting_rows SELECT sequence, day FROM staged_standings
+    WHERE status = 2 ON CONFLICT (sequence) DO NOTHING";
+
 /// A closed batch's postings change the balances of accounts; mirrors have none.
 const UPDATE_BALANCES: &str = "UPDATE account_rows a
     SET balance = a.balance + p.amount, batch = p.batch
@@ -107,6 +113,9 @@ impl Writer {
         self.copy(session, "instruction_rows", added, |bytes, row, _| {
             copy::instruction(bytes, row);
         })?;
+        self.copy(session, "waiting_rows", added, |bytes, row, _| {
+            copy::waiting(bytes, row);
+        })?;
         self.copy(session, "content_rows", added, |bytes, row, _| {
             copy::content(bytes, row);
         })?;
@@ -125,7 +134,9 @@ impl Writer {
             let (instruction, changed) = row;
             copy::standing(bytes, *instruction, changed);
         })?;
-        session.execute(UPDATE_STAGED, &[])?;
+        for change in [UPDATE_STAGED, END_WAITING, BEGIN_WAITING] {
+            session.execute(change, &[])?;
+        }
         session.batch("TRUNCATE staged_standings")
     }
 

@@ -111,6 +111,24 @@ fn a_rebuild_that_ends_early_changes_nothing() {
     assert_eq!(cursor, engine.journal.tail());
 }
 
+/// One that stands where no journal does is put right, and not waited for for ever.
+#[test]
+fn a_contradicted_read_model_is_replaced() {
+    let database = Postgres::new();
+    let mut engine = Engine::new(6);
+    engine.day(40, |_| {});
+    project(&engine.journal, database.store()).unwrap();
+    let expected = database.dump();
+    let beyond = valuta_journal::Cursor {
+        sequence: engine.journal.tail().sequence + 9,
+        ..engine.journal.tail()
+    };
+    database.store().commit(&beyond).unwrap();
+    let reader = engine.journal.reader(None).unwrap();
+    rebuild(&database.address(), reader, &AtomicBool::new(false)).unwrap();
+    assert_eq!(database.dump(), expected);
+}
+
 #[test]
 fn one_rebuilds_at_a_time_and_only_what_is_ours_is_dropped() {
     let database = Postgres::new();

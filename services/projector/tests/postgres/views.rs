@@ -17,9 +17,9 @@ use valuta_projector::Anchors;
 
 fn seeds() -> std::ops::Range<u64> {
     0..if std::env::var_os("VALUTA_LONG").is_some() {
-        100
+        40
     } else {
-        4
+        2
     }
 }
 
