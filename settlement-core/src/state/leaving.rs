@@ -88,6 +88,9 @@ pub(crate) struct Leaving {
     /// The files that there are: period, and the last that left to it.
     #[n(3)]
     files: Vec<(i32, u64)>,
+    /// Of the last day; so that telling days apart costs an event nothing. Worked out.
+    #[cbor(skip)]
+    day_ends: Timestamp,
     /// Up to which number files hold what left or is to leave; `None`: nobody keeps files, and nothing
     /// leaves. No part of the replicated state.
     #[cbor(skip)]
@@ -186,7 +189,15 @@ impl State {
     /// An event comes: days are told apart by it.
     #[inline]
     pub(super) fn note_day(&mut self, sequence: Sequence, now: Timestamp) {
+        if now >= self.leaving.day_ends {
+            self.begin_day(sequence, now);
+        }
+    }
+
+    #[cold]
+    fn begin_day(&mut self, sequence: Sequence, now: Timestamp) {
         let today = now.date();
+        self.leaving.day_ends = super::end_of(today);
         let entry = self.identities.next();
         match self.leaving.days.last_mut() {
             Some(day) if today <= day.last => {}
