@@ -72,6 +72,17 @@ impl PostgresAddress {
         Ok(Self { config, schema })
     }
 
+    /// Makes another database on the same server: `name` is of lower-case letters, digits and `_`.
+    ///
+    /// # Errors
+    /// If the server does not answer, or refuses: it is there, or this user may not.
+    pub fn create_database(&self, name: &str) -> Result<(), StoreError> {
+        let mut session = self.connect(Use::Write)?;
+        let quoted = name.replace('"', "");
+        let made = session.batch(&format!("CREATE DATABASE \"{quoted}\""));
+        made.map_err(|fault| self.failed(fault))
+    }
+
     /// The same database, and the schema that a rebuild fills.
     pub(super) fn rebuilt(&self) -> Self {
         Self {

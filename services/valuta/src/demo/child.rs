@@ -97,12 +97,6 @@ impl Process {
         }
     }
 
-    /// Whether the line that it printed last begins so.
-    #[cfg(feature = "cluster")]
-    pub fn says(&self, prefix: &str) -> bool {
-        self.printed.borrow().starts_with(prefix)
-    }
-
     /// SIGKILL, which no process can see coming.
     ///
     /// # Errors

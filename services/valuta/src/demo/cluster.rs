@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 use valuta_kafka::KafkaConfig;
+use valuta_projector::PostgresAddress;
 
 /// What `scripts/stack` writes of itself.
 const KAFKA: &str = "VALUTA_TEST_KAFKA";
@@ -17,8 +18,9 @@ const STACK: &str = "scripts/stack";
 
 /// All its processes.
 pub struct Cluster {
-    /// One leads.
     engines: [Process; 2],
+    /// Which of them leads.
+    leader: usize,
     gateways: [Process; 2],
     followers: Vec<Process>,
     /// The journal's topic.
@@ -40,14 +42,16 @@ impl Cluster {
         let root = home.data();
         std::fs::create_dir_all(&root).map_err(|error| CliError::file(&root, &error))?;
         let secret = root.join("link-secret");
-        let name = home.root().file_name().unwrap_or_default();
-        let prefix = format!("{}-", name.to_string_lossy());
+        let mut random = [0; 4];
+        getrandom::fill(&mut random)
+            .map_err(|error| CliError::Unavailable(format!("no random bytes: {error}")))?;
+        let prefix = format!("demo-{:08x}-", u32::from_be_bytes(random));
         std::fs::write(&secret, format!("the secret of {prefix}"))
             .map_err(|error| CliError::file(&secret, &error))?;
         let common: Vec<OsString> = [
             ("--kafka", OsString::from(&kafka)),
             ("--kafka-prefix", OsString::from(&prefix)),
-            ("--postgres", OsString::from(postgres)),
+            ("--postgres", database(&postgres, &prefix).await?.into()),
             ("--link-secret-file", secret.into_os_string()),
         ]
         .into_iter()
@@ -72,6 +76,7 @@ impl Cluster {
         ];
         Ok(Self {
             engines: [first, second],
+            leader: 0,
             gateways,
             followers: vec![relay, projector, ledger],
             journal: KafkaConfig::new(kafka, format!("{prefix}rehearsal-journal")),
@@ -91,20 +96,16 @@ impl Cluster {
             .collect()
     }
 
-    fn leader(&self) -> usize {
-        usize::from(self.engines[1].says("leading"))
-    }
-
     /// Kills the engine that leads.
     pub async fn kill_leader(&mut self) -> Result<(), CliError> {
-        let leader = self.leader();
-        self.engines[leader].kill().await
+        self.engines[self.leader].kill().await
     }
 
     /// Waits until the one that stood by leads, and starts another to stand by.
     pub async fn replace_leader(&mut self) -> Result<(), CliError> {
-        let killed = self.leader();
+        let killed = self.leader;
         self.engines[1 - killed].until("leading").await?;
+        self.leader = 1 - killed;
         self.started += 1;
         let directory = self.root.join(format!("engine-{}", self.started));
         let standby = service("engine", &self.common, directory, Vec::new(), &self.logs);
@@ -143,7 +144,7 @@ impl Cluster {
         }
         // The one that stands by first: else it would take over.
         let [one, two] = self.engines;
-        let in_order = if one.says("leading") {
+        let in_order = if self.leader == 0 {
             [two, one]
         } else {
             [one, two]
@@ -170,6 +171,21 @@ async fn service(
     let data = [OsString::from("--data"), data.into_os_string()];
     let arguments = common.iter().cloned().chain(data).chain(more);
     Process::start(name, arguments, &logs.join(format!("{file}.log"))).await
+}
+
+/// A database of the demo's own, beside the one at this address.
+async fn database(postgres: &str, prefix: &str) -> Result<String, CliError> {
+    let name = prefix.trim_end_matches('-').replace('-', "_");
+    let unavailable = |error: &dyn std::fmt::Display| CliError::Unavailable(error.to_string());
+    let address = PostgresAddress::parse(postgres).map_err(|error| unavailable(&error))?;
+    let wanted = name.clone();
+    let made = tokio::task::spawn_blocking(move || address.create_database(&wanted)).await;
+    made.map_err(|error| unavailable(&error))?
+        .map_err(|error| unavailable(&error))?;
+    let (server, _) = postgres
+        .rsplit_once('/')
+        .ok_or_else(|| CliError::Usage(format!("{POSTGRES}: not postgres://server/database")))?;
+    Ok(format!("{server}/{name}"))
 }
 
 async fn create_topics(common: &[OsString]) -> Result<(), CliError> {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// The server side.
 pub enum Server {
     /// `valuta up`.
-    One(Process),
+    One(Box<Process>),
     /// Each service alone.
     #[cfg(feature = "cluster")]
     Cluster(Box<Cluster>),
@@ -23,7 +23,8 @@ impl Server {
     /// [`CliError::Unavailable`] if it does not come up; names its log.
     pub async fn start(home: &Home) -> Result<Self, CliError> {
         let data = [PathBuf::from("--data"), home.data()];
-        Process::start("up", data, &home.log()).await.map(Self::One)
+        let process = Process::start("up", data, &home.log()).await?;
+        Ok(Self::One(Box::new(process)))
     }
 
     /// Where banks reach it; a cluster has several gateways.
