@@ -19,9 +19,22 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
      LOCK TABLE journal_cursor IN ACCESS SHARE MODE";
 
 /// The queries of the read model; cheap to clone. A call waits while every reader is busy. Not from
-/// within an asynchronous task: calls block.
+/// within an asynchronous task: calls block. It may be dropped there.
 #[derive(Clone)]
-pub struct PostgresReadModel(Arc<Pool<Link>>);
+pub struct PostgresReadModel(Arc<Readers>);
+
+/// `None` only while it is dropped.
+struct Readers(Option<Pool<Link>>);
+
+impl Drop for Readers {
+    /// A connection says goodbye when it closes, which blocks: an asynchronous task must not.
+    fn drop(&mut self) {
+        let pool = self.0.take();
+        // Without a thread the connections end with the process.
+        let closing = std::thread::Builder::new().spawn(move || drop(pool));
+        let _ = closing.map(std::thread::JoinHandle::join);
+    }
+}
 
 impl PostgresReadModel {
     /// Opens `readers` (at least one) connections to a schema that a
@@ -29,11 +42,12 @@ impl PostgresReadModel {
     pub fn open(address: &PostgresAddress, readers: usize) -> Result<Self, StoreError> {
         let links = (0..readers.max(1)).map(|_| Link::open(address, Use::Read));
         let links = links.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self(Arc::new(Pool::new(links))))
+        Ok(Self(Arc::new(Readers(Some(Pool::new(links))))))
     }
 
     fn read<T>(&self, query: impl Fn(&mut Session) -> Result<T, Fault>) -> Result<T, StoreError> {
-        self.0.with(|link| {
+        let pool = self.0.0.as_ref().expect("taken only when dropped");
+        pool.with(|link| {
             link.run(|session| {
                 session.batch(BEGIN)?;
                 let read = query(session)?;

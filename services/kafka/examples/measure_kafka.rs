@@ -1,6 +1,6 @@
 //! What an append costs on Kafka, beside the same producer without a journal around it.
 //!
-//! `cargo run --example measure_append -- HOST:PORT,...`
+//! `cargo run --example measure_kafka -- HOST:PORT,...`
 
 #![allow(clippy::float_arithmetic)]
 
