@@ -8,7 +8,7 @@
 //! | the stream breaks, or another leads | what is open is sent again, to the leader of then |
 //! | nobody leads for [`LinkOptions::hold_max`] | what waits that long fails; if it was sent, nobody can say what became of it |
 
-use crate::{MESSAGE_BYTES_MAX, Secret};
+use crate::{HINDERED, MESSAGE_BYTES_MAX, Secret};
 use bytes::Bytes;
 use settlement_core::command::{Command, Refusal};
 use settlement_core::ids::Sequence;
@@ -324,6 +324,22 @@ impl Task {
         // A caller that has gone asks again.
         let _ = open.reply.send(answer);
     }
+}
+
+/// Whether a leader answers, leads, and its journal takes records: asked by one who might take over. A
+/// process that was stopped takes connections, and answers nothing.
+pub async fn leads(leader: &Leader, options: &LinkOptions) -> bool {
+    let asked = async {
+        let channel = channel(&leader.address, options.authority.as_deref()).await?;
+        let (_nothing_to_send, outgoing) = mpsc::channel(1);
+        let mut request = Request::new(ReceiverStream::new(outgoing));
+        options.secret.put(&mut request);
+        EngineLinkClient::new(channel).exchange(request).await
+    };
+    let answered = tokio::time::timeout(CONNECT_WITHIN, asked).await;
+    answered.is_ok_and(|answer| {
+        answer.is_ok_and(|response| !response.metadata().contains_key(HINDERED))
+    })
 }
 
 async fn channel(address: &str, authority: Option<&str>) -> Result<Channel, Status> {

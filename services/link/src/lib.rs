@@ -13,9 +13,12 @@ mod client;
 mod secret;
 mod server;
 
-pub use client::{Link, LinkOptions};
+pub use client::{Link, LinkOptions, leads};
 pub use secret::Secret;
 pub use server::{EngineLinkService, Lead, Leading};
+
+/// In an answer's metadata: the engine leads, but its journal takes no records now.
+const HINDERED: &str = "x-valuta-hindered";
 
 /// Of one message: a batch at the gateway's bound, and what the form adds.
 const MESSAGE_BYTES_MAX: usize = 32 << 20;

@@ -1,6 +1,6 @@
 //! An engine's side: while it leads, it takes what gateways send, in the order of each stream.
 
-use crate::{MESSAGE_BYTES_MAX, Secret};
+use crate::{HINDERED, MESSAGE_BYTES_MAX, Secret};
 use bytes::Bytes;
 use settlement_core::command::Command;
 use settlement_core::instruction::Submissions;
@@ -58,9 +58,15 @@ impl EngineLink for EngineLinkService {
         self.secret.check(request.metadata())?;
         let leading = self.leading.borrow().clone();
         let lead = leading.ok_or_else(|| Status::unavailable("this engine does not lead"))?;
+        let hindered = lead.hindrance.borrow().is_some();
         let (answers, outgoing) = mpsc::channel(ANSWERS_WAITING);
         tokio::spawn(take_all(lead, request.into_inner(), answers));
-        Ok(Response::new(ReceiverStream::new(outgoing)))
+        let mut response = Response::new(ReceiverStream::new(outgoing));
+        if hindered {
+            let yes = tonic::metadata::MetadataValue::from_static("1");
+            response.metadata_mut().insert(HINDERED, yes);
+        }
+        Ok(response)
     }
 }
 

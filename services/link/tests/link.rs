@@ -16,7 +16,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use valuta_engine::{EngineError, Handle};
 use valuta_journal::{Fault, FaultPoint, Leader, MemoryJournal};
-use valuta_link::{EngineLinkService, Lead, Link, LinkOptions, Secret};
+use valuta_link::{EngineLinkService, Lead, Link, LinkOptions, Secret, leads};
 
 const SECRET: &str = "a secret of the scheme";
 
@@ -64,15 +64,16 @@ impl Process {
     }
 }
 
+fn options(secret: &str, hold_max: Duration) -> LinkOptions {
+    LinkOptions {
+        secret: Secret::new(secret).unwrap(),
+        authority: None,
+        hold_max,
+    }
+}
+
 fn link(leader: watch::Receiver<Option<Leader>>, secret: &str, hold_max: Duration) -> Link {
-    Link::start(
-        leader,
-        LinkOptions {
-            secret: Secret::new(secret).unwrap(),
-            authority: None,
-            hold_max,
-        },
-    )
+    Link::start(leader, options(secret, hold_max))
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -177,6 +178,24 @@ async fn while_the_journal_is_hindered_new_requests_are_refused_clearly() {
     process.hindrance.send_replace(None);
     link.submit(payment(2, 100)).await.unwrap();
     assert_eq!(statistics(&running.handle).await.unwrap().0.instructions, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_leads_while_it_answers_and_its_journal_takes_records() {
+    let process = Process::start().await;
+    let (leader, options) = (process.leader(1).unwrap(), options(SECRET, LONG));
+    assert!(!leads(&leader, &options).await, "it stands by");
+    let running = Running::with_scheme(Held::memory()).await;
+    process.lead(&running.handle);
+    assert!(leads(&leader, &options).await);
+    process
+        .hindrance
+        .send_replace(Some("no broker answers".to_owned()));
+    assert!(!leads(&leader, &options).await);
+    // A process that was stopped: connections are taken, nothing is answered.
+    let stopped = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", stopped.local_addr().unwrap());
+    assert!(!leads(&Leader { address, ..leader }, &options).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 //! | # | phase | until |
 //! |---|---|---|
 //! | 1 | recover, follow: the state stays warm | - |
-//! | 2 | stand by | the group names this one, or the leader's process has gone |
+//! | 2 | stand by | the leader's process has gone; or the group names this one, and the leader does not answer |
 //! | 3 | take over: start an epoch, read up to it | another came first: back to 2 |
 //! | 4 | lead: take gateways' requests | a signal, a fault, or a newer leader: then it stops |
 //!
@@ -28,6 +28,8 @@ use valuta_link::{EngineLinkService, Lead};
 const GONE_CHECKS: u32 = 2;
 const GONE_CHECK_EVERY: Duration = Duration::from_millis(50);
 const REACHED_WITHIN: Duration = Duration::from_millis(500);
+/// By one that the group names, while the leader goes on.
+const LEADER_ASKED_EVERY: Duration = Duration::from_millis(500);
 /// After an epoch that could not be started.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// How long the state may take to be at what the new epoch stands on.
@@ -51,13 +53,7 @@ pub async fn engine(config: ServiceConfig) -> anyhow::Result<()> {
         format!("{scheme}://{address}")
     });
     metrics::gauge!("valuta_leads").set(0.0);
-    let ended = tokio::select! {
-        ended = stand_and_lead(&config, following, &url, &leads) => ended,
-        signal = signal() => {
-            tracing::info!(signal = signal?, "stopping");
-            Ok(())
-        }
-    };
+    let ended = stand_and_lead(&config, following, &url, &leads).await;
     leads.send_replace(None);
     stop.send_replace(true);
     // Streams of gateways end with the process.
@@ -77,14 +73,19 @@ async fn stand_and_lead(
         .map_err(|error| anyhow!("election: {error}"))?;
     println!("standing by");
     let journal = tokio::select! {
-        journal = stand_by(&following.log, &election, url) => journal?,
+        journal = stand_by(config, &following.log, &election, url) => journal?,
         error = node::journal_lost(&following.log) => return Err(error),
+        signal = signal() => {
+            tracing::info!(signal = signal?, "stopping");
+            return Ok(());
+        }
     };
     lead(config, following, journal, leads).await
 }
 
 /// Waits until it should lead, and starts an epoch.
 async fn stand_by(
+    config: &ServiceConfig,
     log: &Arc<KafkaLog>,
     election: &Election,
     url: &str,
@@ -94,7 +95,17 @@ async fn stand_by(
     getrandom::fill(&mut id).map_err(|error| anyhow!("no random bytes: {error}"))?;
     loop {
         tokio::select! {
-            named = mine.wait_for(|mine| *mine) => drop(named.context("election")?),
+            named = mine.wait_for(|mine| *mine) => {
+                drop(named.context("election")?);
+                // The group may name another because a broker went: a leader that does its work goes on.
+                let leader = log.leader().borrow().clone();
+                if let Some(leader) = leader.filter(|leader| leader.address != url)
+                    && valuta_link::leads(&leader, &config.link).await
+                {
+                    tokio::time::sleep(LEADER_ASKED_EVERY).await;
+                    continue;
+                }
+            }
             () = leader_gone(log.leader()) => tracing::warn!("the leader's process has gone"),
         }
         let (log, url) = (Arc::clone(log), url.to_owned());
