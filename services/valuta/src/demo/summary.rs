@@ -31,10 +31,13 @@ impl Demo {
                 status.batches
             ),
         );
-        stage.fact(
-            "unanswered at the power cut",
-            &format!("{}, each settled once", count(self.figures.unanswered)),
-        );
+        let is_cluster = self.server.urls().len() > 1;
+        if !is_cluster {
+            stage.fact(
+                "unanswered at the power cut",
+                &format!("{}, each settled once", count(self.figures.unanswered)),
+            );
+        }
         let base = &cycle.base_asset;
         let efficiency = percent(&cycle.efficiency_numerator, &cycle.efficiency_denominator);
         let funding = format!("{base} {} ({efficiency} less)", count(&cycle.net_funding));
@@ -45,7 +48,11 @@ impl Demo {
         stage.fact("settled with net funding of", &funding);
         stage.fact("durable rate", &self.rate());
         stage.fact("a batch's answer", &self.latency());
-        stage.fact("restart after the cut", &seconds(self.figures.restart));
+        let restart = match is_cluster {
+            true => "writes paused for take-over",
+            false => "restart after the cut",
+        };
+        stage.fact(restart, &seconds(self.figures.restart));
         stage.fact("receipts verified offline", &count(self.figures.receipts));
         stage.fact("checks that held", &count(stage.checks()));
         stage.fact("the whole demo", &seconds(stage.elapsed()));
@@ -53,7 +60,7 @@ impl Demo {
         for line in self.figures.checkpoint.trim_end().lines() {
             stage.say(&format!("  {line}"));
         }
-        self.show_next();
+        self.show_next(is_cluster);
         Ok(())
     }
 
@@ -80,7 +87,7 @@ impl Demo {
         )
     }
 
-    fn show_next(&self) {
+    fn show_next(&self, is_cluster: bool) {
         self.stage.heading("Try next");
         if !self.home.is_kept() {
             self.stage
@@ -101,6 +108,9 @@ impl Demo {
         self.stage.say(&format!(
             "valuta verify {receipt} --policy {root}/policy.txt"
         ));
+        if is_cluster {
+            return;
+        }
         self.stage
             .say(&format!("valuta up --rehearsal --data {root}/data &"));
         self.stage.say(&format!(
