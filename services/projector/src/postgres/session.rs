@@ -6,15 +6,21 @@
 //! | the server says no: disk full, no right, a table is missing | the store fails | the call fails |
 
 use crate::store::StoreError;
+use postgres::config::SslMode;
 use postgres::error::SqlState;
 use postgres::types::ToSql;
 use postgres::{Client, Config, NoTls, Row, Statement};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The schema that people and programs ask.
 const SCHEMA: &str = "valuta";
@@ -35,6 +41,7 @@ const COPY_BYTES: usize = 1 << 18;
 #[derive(Clone)]
 pub struct PostgresAddress {
     config: Config,
+    tls: Option<MakeRustlsConnect>,
     pub(super) schema: &'static str,
 }
 
@@ -47,7 +54,7 @@ pub(super) enum Use {
 
 impl PostgresAddress {
     /// Takes a connection string, `postgres://user:password@host:port/database` or `host=... dbname=...`.
-    /// Connections are not encrypted: the server is on this machine, or the network is.
+    /// Connections are not encrypted, unless [`Self::trusting`] follows.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
         let parsed = Config::from_str(text);
         let mut config = parsed.map_err(|error| StoreError::Database {
@@ -69,7 +76,27 @@ impl PostgresAddress {
             config.application_name("valuta");
         }
         let schema = SCHEMA;
-        Ok(Self { config, schema })
+        let tls = None;
+        Ok(Self {
+            config,
+            tls,
+            schema,
+        })
+    }
+
+    /// Connections are encrypted, to a server whose certificate is of these authorities (PEM) and names the
+    /// host of the address.
+    ///
+    /// # Errors
+    /// The text holds no certificate.
+    pub fn trusting(mut self, authorities: &[u8]) -> Result<Self, StoreError> {
+        let tls = tls_config(authorities).map_err(|reason| StoreError::Database {
+            file: self.to_string(),
+            source: reason.into(),
+        })?;
+        self.config.ssl_mode(SslMode::Require);
+        self.tls = Some(MakeRustlsConnect::new(tls));
+        Ok(self)
     }
 
     /// Makes another database on the same server: `name` is of lower-case letters, digits and `_`.
@@ -87,13 +114,18 @@ impl PostgresAddress {
     pub(super) fn rebuilt(&self) -> Self {
         Self {
             config: self.config.clone(),
+            tls: self.tls.clone(),
             schema: REBUILT_SCHEMA,
         }
     }
 
     pub(super) fn connect(&self, purpose: Use) -> Result<Session, StoreError> {
-        let connected = self.config.connect(NoTls).map_err(Fault::from);
+        let connected = match self.tls.clone() {
+            Some(tls) => self.config.connect(tls),
+            None => self.config.connect(NoTls),
+        };
         connected
+            .map_err(Fault::from)
             .and_then(|client| {
                 let mut session = Session {
                     client,
@@ -127,6 +159,23 @@ impl PostgresAddress {
             source: fault.to_string().into(),
         }
     }
+}
+
+fn tls_config(authorities: &[u8]) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authorities) {
+        let certificate = certificate.map_err(|error| format!("its authority: {error}"))?;
+        let added = roots.add(certificate);
+        added.map_err(|error| format!("its authority: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err("its authority: the file holds no certificate".to_owned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl fmt::Display for PostgresAddress {

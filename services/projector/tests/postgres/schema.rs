@@ -8,6 +8,7 @@ use crate::support::random::{Inputs, bics, cursor};
 use postgres::Client;
 use refinery::{Migration, Runner};
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 use valuta_projector::{Anchors as _, PostgresStore, ReadModel as _, Rows, Store, StoreError};
 
 /// Commits some inputs' rows, from where `made` stands.
@@ -198,5 +199,28 @@ fn rows_are_parted_by_the_month_of_their_day() {
         database.rows(refused),
         ["(0)"],
         "refused ones lie with the day they came in"
+    );
+}
+
+#[test]
+fn connections_are_encrypted_to_a_server_that_is_known() {
+    let database = Postgres::new();
+    let ca = std::env::var("VALUTA_TEST_CA").expect("scripts/stack writes it into its env");
+    let authority = std::fs::read(&ca).unwrap();
+    let trusting = |authority: &[u8]| database.address().trusting(authority);
+    let _store = PostgresStore::open(&trusting(&authority).unwrap()).unwrap();
+    let used = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl
+                AND datname = current_database() AND pid <> pg_backend_pid()";
+    assert_ne!(database.rows(used), ["(0)"]);
+    // Another authority's, and a file of something else.
+    let stranger = std::fs::read(Path::new(&ca).with_file_name("stranger.pem")).unwrap();
+    let error = PostgresStore::open(&trusting(&stranger).unwrap())
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("certificate"), "{error}");
+    let error = trusting(b"no certificate").err().unwrap();
+    assert!(
+        error.to_string().contains("holds no certificate"),
+        "{error}"
     );
 }

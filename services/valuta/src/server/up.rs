@@ -383,11 +383,11 @@ pub(super) fn wait(stop: &AtomicBool, pause: Duration) {
     }
 }
 
-/// The read model shows anchors. A rebuilt one is told all of them again, in order, as the relay comes
-/// past; a failure is only logged.
+/// The read model shows anchors. It is told this one, and those before it that it lacks: a failure is only
+/// logged, and the next batch makes up for it.
 fn note_anchor(anchors: &mut impl Anchors, ledger: &LedgerReader, batch: u64) {
     let noted = (|| -> anyhow::Result<()> {
-        if batch > anchors.anchored()? {
+        for batch in anchors.anchored()? + 1..=batch {
             let anchor = ledger.anchor(batch)?;
             anchors.set_anchor(batch, anchor.index, &ledger.header(batch)?.text())?;
         }

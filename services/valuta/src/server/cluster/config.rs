@@ -1,12 +1,14 @@
 //! What a service of a cluster is told beyond what `valuta up` is: the same file for all of them.
 
 use crate::server::config::{Config, ConfigErrors, File, UpArgs, merge};
+use anyhow::Context as _;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use valuta_kafka::{KafkaConfig, TopicSettings};
 use valuta_link::{LinkOptions, Secret};
+use valuta_projector::PostgresAddress;
 
 /// Brokers that each message is on if nothing says otherwise.
 const REPLICATION_DEFAULT: i32 = 3;
@@ -37,6 +39,9 @@ pub struct ServiceArgs {
         hide_env_values = true
     )]
     pub postgres: Option<String>,
+    /// PEM file of the authority that signed PostgreSQL's certificate; with it connections are encrypted
+    #[arg(long, env = "VALUTA_POSTGRES_CA", value_name = "FILE")]
+    pub postgres_ca: Option<PathBuf>,
     /// File with the secret that the scheme's processes share
     #[arg(long, env = "VALUTA_LINK_SECRET_FILE", value_name = "FILE")]
     pub link_secret_file: Option<PathBuf>,
@@ -68,6 +73,7 @@ pub struct KafkaFile {
 #[serde(deny_unknown_fields)]
 pub struct PostgresFile {
     url: Option<String>,
+    ca: Option<PathBuf>,
 }
 
 /// `[link]`
@@ -87,10 +93,18 @@ pub struct ServiceConfig {
     pub common: Config,
     pub kafka: Kafka,
     /// The read model's database, where the service has use for it.
-    pub postgres: Option<String>,
+    pub postgres: Option<PostgresAddress>,
     pub link: LinkOptions,
     pub advertise: Option<String>,
     pub ledger: Option<String>,
+}
+
+impl ServiceConfig {
+    /// The read model's database, of a service that cannot do without.
+    pub fn database(&self) -> anyhow::Result<PostgresAddress> {
+        let address = self.postgres.clone();
+        address.context("postgres: missing; give --postgres URL, or url under [postgres]")
+    }
 }
 
 /// How to reach topics.
@@ -145,9 +159,15 @@ impl ServiceConfig {
         config.settings = TopicSettings::on(usize::try_from(replication).unwrap_or(0));
         let prefix = args.kafka_prefix.or(kafka.prefix).unwrap_or_default();
         let mode = if rehearsal { REHEARSAL_PREFIX } else { "" };
+        let postgres = postgres.unwrap_or_default();
+        let (url, ca) = (
+            args.postgres.or(postgres.url),
+            args.postgres_ca.or(postgres.ca),
+        );
+        let postgres = url.and_then(|url| database(&url, ca, &mut errors));
         let link = link.unwrap_or_default();
         let secret = secret(args.link_secret_file.or(link.secret_file), &mut errors);
-        let authority = authority(args.link_ca.or(link.ca), &mut errors);
+        let authority = authority("link_ca", args.link_ca.or(link.ca), &mut errors);
         let (Some(common), Some(secret)) = (common, secret) else {
             return Err(ConfigErrors(errors));
         };
@@ -160,7 +180,7 @@ impl ServiceConfig {
                 config,
                 prefix: format!("{prefix}{mode}"),
             },
-            postgres: args.postgres.or(postgres.and_then(|postgres| postgres.url)),
+            postgres,
             link: LinkOptions {
                 secret,
                 authority,
@@ -190,12 +210,27 @@ fn secret(path: Option<PathBuf>, errors: &mut Vec<String>) -> Option<Secret> {
     }
 }
 
-fn authority(path: Option<PathBuf>, errors: &mut Vec<String>) -> Option<String> {
+fn database(url: &str, ca: Option<PathBuf>, errors: &mut Vec<String>) -> Option<PostgresAddress> {
+    let encrypted = ca.is_some();
+    let authority = authority("postgres_ca", ca, errors);
+    if encrypted && authority.is_none() {
+        return None;
+    }
+    let address = PostgresAddress::parse(url).and_then(|address| match authority {
+        Some(pem) => address.trusting(pem.as_bytes()),
+        None => Ok(address),
+    });
+    address
+        .map_err(|error| errors.push(format!("postgres: {error}")))
+        .ok()
+}
+
+fn authority(field: &str, path: Option<PathBuf>, errors: &mut Vec<String>) -> Option<String> {
     let path = path?;
     match std::fs::read_to_string(&path) {
         Ok(pem) => Some(pem),
         Err(error) => {
-            errors.push(format!("link_ca: {}: {error}", path.display()));
+            errors.push(format!("{field}: {}: {error}", path.display()));
             None
         }
     }

@@ -31,9 +31,7 @@ const PROGRESS_RETRY: Duration = Duration::from_secs(1);
 /// Runs one; without `writes` it is a treasury's.
 pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> {
     let render = node::metrics()?;
-    let url = config.postgres.as_deref();
-    let url = url.context("postgres: missing; give --postgres URL, or url under [postgres]")?;
-    let address = PostgresAddress::parse(url)?;
+    let address = config.database()?;
     let node::Following {
         log,
         replica,

@@ -35,16 +35,10 @@ impl ReadModelCommand {
     }
 }
 
-fn address(config: &ServiceConfig) -> anyhow::Result<PostgresAddress> {
-    let url = config.postgres.as_deref();
-    let url = url.context("postgres: missing; give --postgres URL, or url under [postgres]")?;
-    Ok(PostgresAddress::parse(url)?)
-}
-
 /// Runs one.
 pub async fn projector(config: ServiceConfig) -> anyhow::Result<()> {
     let render = node::metrics()?;
-    let address = address(&config)?;
+    let address = config.database()?;
     let (stop, stopping) = watch::channel(false);
     node::serve(&config, Routes::default(), render, stopping).await?;
     let log = Arc::new(node::open_log(&config, None).await?);
@@ -106,7 +100,7 @@ fn show_anchors(
 /// Does what is asked.
 pub async fn read_model(command: ReadModelCommand, config: ServiceConfig) -> anyhow::Result<()> {
     let ReadModelCommand::Rebuild(_) = command;
-    let address = address(&config)?;
+    let address = config.database()?;
     let log = node::open_log(&config, None).await?;
     let end = log.watch().durable().sequence;
     eprintln!("rebuilding from {end} inputs; readers go on with the old read model");
