@@ -10,6 +10,7 @@
 //! | module | what |
 //! |---|---|
 //! | `session` | one connection: settings, prepared statements, faults; one that opens itself anew |
+//! | `watch` | a server that is there and answers nothing |
 //! | `schema` | which schema is ours, of which version; migrations |
 //! | `binary`, `value` | values as COPY and queries have them |
 //! | `copy`, `write` | rows into tables |
@@ -28,6 +29,7 @@ mod rebuild;
 mod schema;
 mod session;
 mod value;
+mod watch;
 mod write;
 
 pub use model::PostgresReadModel;

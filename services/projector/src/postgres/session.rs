@@ -3,12 +3,15 @@
 //! | fault | on the writer | on a reader, or the anchors' connection |
 //! |---|---|---|
 //! | it broke: server restarted, gone, or told us to go | the store fails; opened anew it stands at its cursor | opened anew, once a call |
+//! | it says nothing: stopped, or its machine hangs | the same, after a while | the same |
 //! | the server says no: disk full, no right, a table is missing | the store fails | the call fails |
 
+use super::watch;
 use crate::store::StoreError;
+use postgres::config::SslMode;
 use postgres::error::SqlState;
 use postgres::types::ToSql;
-use postgres::{Client, Config, NoTls, Row, Statement};
+use postgres::{Client, Config, Row, Statement};
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
@@ -22,12 +25,14 @@ const SCHEMA: &str = "valuta";
 const REBUILT_SCHEMA: &str = "valuta_rebuilt";
 /// How long a server may take to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A server that takes no bytes for so long is gone.
+/// A server that takes no bytes, or owes an answer, for so long is gone; `tcp_user_timeout` in the address is
+/// another time.
 const UNANSWERED_MAX: Duration = Duration::from_secs(30);
 /// An idle connection is tried after so long, and as often again as fits into [`UNANSWERED_MAX`].
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// A statement of a reader ends after so long: it has a caller who waits.
-const READ_TIMEOUT: &str = "30s";
+/// A statement ends after so long, of the time that the server may owe an answer: so it is the server that
+/// says so, while it can.
+const STATEMENT_PERCENT: u128 = 90;
 /// What a COPY sends at once.
 const COPY_BYTES: usize = 1 << 18;
 
@@ -43,6 +48,8 @@ pub struct PostgresAddress {
 pub(super) enum Use {
     Write,
     Read,
+    /// Of schemas: a statement takes as long as it takes.
+    Change,
 }
 
 impl PostgresAddress {
@@ -55,6 +62,12 @@ impl PostgresAddress {
             file: "at the address given".to_owned(),
             source: said(&error).into(),
         })?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(StoreError::Database {
+                file: "at the address given".to_owned(),
+                source: "sslmode=require: connections are not encrypted".into(),
+            });
+        }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
@@ -92,7 +105,11 @@ impl PostgresAddress {
     }
 
     pub(super) fn connect(&self, purpose: Use) -> Result<Session, StoreError> {
-        let connected = self.config.connect(NoTls).map_err(Fault::from);
+        let unanswered_max = match purpose {
+            Use::Write | Use::Read => self.config.get_tcp_user_timeout().copied(),
+            Use::Change => None,
+        };
+        let connected = watch::connect(&self.config, unanswered_max).map_err(Fault::from);
         connected
             .and_then(|client| {
                 let mut session = Session {
@@ -111,12 +128,17 @@ impl PostgresAddress {
         let of_purpose = match purpose {
             // The journal is what is durable: after a power cut an older state follows on from its
             // cursor. What is staged is read once, from its beginning to its end, and all else by key.
-            Use::Write => "SET synchronous_commit = off; SET enable_seqscan = off".to_owned(),
-            Use::Read => format!("SET statement_timeout = '{READ_TIMEOUT}'"),
+            Use::Write => "SET synchronous_commit = off; SET enable_seqscan = off",
+            Use::Read | Use::Change => "",
+        };
+        let statement_ms = match (purpose, self.config.get_tcp_user_timeout()) {
+            (Use::Write | Use::Read, Some(max)) => max.as_millis() * STATEMENT_PERCENT / 100,
+            (Use::Change, _) | (_, None) => 0,
         };
         format!(
             "SET search_path = {}, pg_temp; SET timezone = 'UTC'; SET jit = off;
-             SET enable_hashjoin = off; SET enable_mergejoin = off; {of_purpose}",
+             SET enable_hashjoin = off; SET enable_mergejoin = off;
+             SET statement_timeout = {statement_ms}; {of_purpose}",
             self.schema
         )
     }
