@@ -10,6 +10,7 @@
 //! | module | what |
 //! |---|---|
 //! | `session` | one connection: settings, prepared statements, faults; one that opens itself anew |
+//! | `watch` | a server that is there and answers nothing |
 //! | `schema` | which schema is ours, of which version; migrations |
 //! | `binary`, `value` | values as COPY and queries have them |
 //! | `copy`, `write` | rows into tables |
@@ -27,7 +28,9 @@ mod read;
 mod rebuild;
 mod schema;
 mod session;
+mod tls;
 mod value;
+mod watch;
 mod write;
 
 pub use model::PostgresReadModel;

@@ -1,37 +1,47 @@
 //! A cluster of real processes over the brokers and the PostgreSQL that `scripts/test` starts.
+//!
+//! | module | what |
+//! |---|---|
+//! | `stack`, `service`, `whole` | servers, processes, a cluster of them |
+//! | `attempt`, `clients`, `seen` | clients that retry everything, and what they saw |
+//! | `facts`, `check`, `judge` | the journal, and what must agree with it |
+//! | `scenes`, `engines`, `brokers`, `followers`, `postgres` | faults |
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod attempt;
+mod brokers;
+mod check;
+mod check_tests;
+mod clients;
+mod engines;
+mod facts;
+mod followers;
+mod judge;
+mod postgres;
+mod scenes;
+mod seen;
+mod service;
+mod stack;
+mod whole;
+
+use crate::load::long;
+use scenes::Scenery;
+use stack::{Stack, said};
+use std::process::Command;
 use valuta_tests::server::valuta;
 
 const INSTRUCTIONS: &str = "20000";
-
-/// Where the servers are.
-fn stack() -> PathBuf {
-    let dir = std::env::var_os("VALUTA_TEST_STACK");
-    dir.expect("no VALUTA_TEST_STACK: run scripts/test, or start scripts/stack and source its env")
-        .into()
-}
-
-fn said(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(out),
-        String::from_utf8_lossy(err)
-    )
-}
 
 /// The whole day, in which the leading engine is killed and then the partition's leading broker: every
 /// check of the demo is one of this test.
 #[test]
 fn the_demo_holds_when_engine_and_broker_are_killed() {
+    let stack = Stack::alone();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let demo = Command::new(valuta())
         .current_dir(root)
         .args(["demo", "--instructions", INSTRUCTIONS, "--seed", "3"])
         .arg("--cluster")
-        .arg(stack())
+        .arg(stack.dir())
         .output()
         .unwrap();
     assert!(demo.status.success(), "{}", said(&demo));
@@ -43,4 +53,80 @@ fn the_demo_holds_when_engine_and_broker_are_killed() {
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
+}
+
+/// Every kind of fault, in the order in which one cluster meets them.
+#[derive(Clone, Copy, Debug)]
+enum Scene {
+    LeaderKilled,
+    LeaderKilledAtEachStep,
+    LeaderStoppedAndContinued,
+    TwoCandidates,
+    GatewayKilled,
+    FollowersKilled,
+    LeadingBrokerKilled,
+    TwoBrokersStopped,
+    AllBrokersKilled,
+    PostgresKilled,
+    PostgresPaused,
+    PostgresOutOfDisk,
+}
+
+const SCENES: [Scene; 12] = [
+    Scene::LeaderKilled,
+    Scene::LeaderKilledAtEachStep,
+    Scene::LeaderStoppedAndContinued,
+    Scene::TwoCandidates,
+    Scene::GatewayKilled,
+    Scene::FollowersKilled,
+    Scene::LeadingBrokerKilled,
+    Scene::TwoBrokersStopped,
+    Scene::AllBrokersKilled,
+    Scene::PostgresKilled,
+    Scene::PostgresPaused,
+    Scene::PostgresOutOfDisk,
+];
+
+impl Scene {
+    async fn play(self, scenery: &mut Scenery, seed: u64) {
+        println!("{self:?}, seed {seed}");
+        match self {
+            Self::LeaderKilled => engines::leader_killed(scenery, seed).await,
+            Self::LeaderKilledAtEachStep => {
+                engines::leader_killed_at_each_step(scenery, seed).await;
+            }
+            Self::LeaderStoppedAndContinued => {
+                engines::leader_stopped_and_continued(scenery, seed).await;
+            }
+            Self::TwoCandidates => engines::two_candidates(scenery, seed).await,
+            Self::GatewayKilled => engines::gateway_killed(scenery, seed).await,
+            Self::FollowersKilled => followers::followers_killed(scenery, seed).await,
+            Self::LeadingBrokerKilled => brokers::leading_broker_killed(scenery, seed).await,
+            Self::TwoBrokersStopped => brokers::two_brokers_stopped(scenery, seed).await,
+            Self::AllBrokersKilled => brokers::all_brokers_killed(scenery, seed).await,
+            Self::PostgresKilled => postgres::killed(scenery, seed).await,
+            Self::PostgresPaused => postgres::paused(scenery, seed).await,
+            Self::PostgresOutOfDisk => postgres::out_of_disk(scenery, seed).await,
+        }
+    }
+}
+
+/// Rounds over all scenes, each with seeds of its own; `VALUTA_SCENE` names the only one to play.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_whatever_dies() {
+    let only = std::env::var("VALUTA_SCENE").unwrap_or_default();
+    let mut scenery = Scenery::start().await;
+    for round in 0..if long() { 12 } else { 1 } {
+        for (at, scene) in (0u64..).zip(SCENES) {
+            if only.is_empty() || format!("{scene:?}") == only {
+                scene.play(&mut scenery, 100 * round + at).await;
+            }
+        }
+        judge::judge(&mut scenery.whole, &scenery.clients).await;
+    }
+    println!(
+        "{} calls answered, {} tried again",
+        scenery.clients.way.answers(),
+        scenery.clients.way.failures()
+    );
 }

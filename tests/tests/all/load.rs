@@ -356,7 +356,7 @@ fn movement(
 }
 
 /// A side of a trade whose other side may come from the other bank, by chance: amounts are few.
-fn trade_side(number: u128, bank: &str, other: &str, random: &mut Random) -> v1::Instruction {
+pub fn trade_side(number: u128, bank: &str, other: &str, random: &mut Random) -> v1::Instruction {
     let (first, second) = if bank < other {
         (bank, other)
     } else {

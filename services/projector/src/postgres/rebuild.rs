@@ -55,7 +55,7 @@ pub fn rebuild(
     reader: Box<dyn JournalReader>,
     stop: &AtomicBool,
 ) -> Result<Cursor, RebuildError> {
-    let mut live = address.connect(Use::Write)?;
+    let mut live = address.connect(Use::Change)?;
     let failed = |fault: Fault| RebuildError::from(address.failed(fault));
     schema::prepare(&mut live, address)?;
     if !alone(&mut live).map_err(failed)? {

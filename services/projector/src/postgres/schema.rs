@@ -3,7 +3,7 @@
 //! Migrations are numbered files that are never changed once released; `schema_history` in the schema says
 //! which have run. All that are missing run in one transaction, so a crash leaves the older version.
 
-use super::session::{Fault, PostgresAddress, Session};
+use super::session::{Fault, PostgresAddress, Session, Use};
 use crate::store::StoreError;
 use refinery::{Migration, Runner};
 
@@ -111,7 +111,7 @@ fn migrate(session: &mut Session, address: &PostgresAddress) -> Result<(), Store
     }
     let ran = runner()
         .map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
-        .and_then(|runner| Ok(runner.run(session.client())?));
+        .and_then(|runner| Ok(runner.run(address.connect(Use::Change)?.client())?));
     ran.map(drop).map_err(|error| StoreError::Database {
         file: address.to_string(),
         source: format!("migration: {}", told(&*error)).into(),

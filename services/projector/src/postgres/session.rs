@@ -3,22 +3,20 @@
 //! | fault | on the writer | on a reader, or the anchors' connection |
 //! |---|---|---|
 //! | it broke: server restarted, gone, or told us to go | the store fails; opened anew it stands at its cursor | opened anew, once a call |
+//! | it says nothing: stopped, or its machine hangs | the same, after a while | the same |
 //! | the server says no: disk full, no right, a table is missing | the store fails | the call fails |
 
+use super::{tls, watch};
 use crate::store::StoreError;
 use postgres::config::SslMode;
 use postgres::error::SqlState;
 use postgres::types::ToSql;
-use postgres::{Client, Config, NoTls, Row, Statement};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use postgres::{Client, Config, Row, Statement};
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -28,12 +26,14 @@ const SCHEMA: &str = "valuta";
 const REBUILT_SCHEMA: &str = "valuta_rebuilt";
 /// How long a server may take to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A server that takes no bytes for so long is gone.
+/// A server that takes no bytes, or owes an answer, for so long is gone; `tcp_user_timeout` in the address is
+/// another time.
 const UNANSWERED_MAX: Duration = Duration::from_secs(30);
 /// An idle connection is tried after so long, and as often again as fits into [`UNANSWERED_MAX`].
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// A statement of a reader ends after so long: it has a caller who waits.
-const READ_TIMEOUT: &str = "30s";
+/// A statement ends after so long, of the time that the server may owe an answer: so it is the server that
+/// says so, while it can.
+const STATEMENT_PERCENT: u128 = 90;
 /// What a COPY sends at once.
 const COPY_BYTES: usize = 1 << 18;
 
@@ -50,6 +50,8 @@ pub struct PostgresAddress {
 pub(super) enum Use {
     Write,
     Read,
+    /// Of schemas: a statement takes as long as it takes.
+    Change,
 }
 
 impl PostgresAddress {
@@ -90,12 +92,12 @@ impl PostgresAddress {
     /// # Errors
     /// The text holds no certificate.
     pub fn trusting(mut self, authorities: &[u8]) -> Result<Self, StoreError> {
-        let tls = tls_config(authorities).map_err(|reason| StoreError::Database {
+        let tls = tls::trusting(authorities).map_err(|reason| StoreError::Database {
             file: self.to_string(),
             source: reason.into(),
         })?;
         self.config.ssl_mode(SslMode::Require);
-        self.tls = Some(MakeRustlsConnect::new(tls));
+        self.tls = Some(tls);
         Ok(self)
     }
 
@@ -120,10 +122,18 @@ impl PostgresAddress {
     }
 
     pub(super) fn connect(&self, purpose: Use) -> Result<Session, StoreError> {
-        let connected = match self.tls.clone() {
-            Some(tls) => self.config.connect(tls),
-            None => self.config.connect(NoTls),
+        if self.tls.is_none() && self.config.get_ssl_mode() == SslMode::Require {
+            let reason = "sslmode=require: the authority of its certificate is missing";
+            return Err(StoreError::Database {
+                file: self.to_string(),
+                source: reason.into(),
+            });
+        }
+        let unanswered_max = match purpose {
+            Use::Write | Use::Read => self.config.get_tcp_user_timeout().copied(),
+            Use::Change => None,
         };
+        let connected = watch::connect(&self.config, self.tls.as_ref(), unanswered_max);
         connected
             .map_err(Fault::from)
             .and_then(|client| {
@@ -143,12 +153,17 @@ impl PostgresAddress {
         let of_purpose = match purpose {
             // The journal is what is durable: after a power cut an older state follows on from its
             // cursor. What is staged is read once, from its beginning to its end, and all else by key.
-            Use::Write => "SET synchronous_commit = off; SET enable_seqscan = off".to_owned(),
-            Use::Read => format!("SET statement_timeout = '{READ_TIMEOUT}'"),
+            Use::Write => "SET synchronous_commit = off; SET enable_seqscan = off",
+            Use::Read | Use::Change => "",
+        };
+        let statement_ms = match (purpose, self.config.get_tcp_user_timeout()) {
+            (Use::Write | Use::Read, Some(max)) => max.as_millis() * STATEMENT_PERCENT / 100,
+            (Use::Change, _) | (_, None) => 0,
         };
         format!(
             "SET search_path = {}, pg_temp; SET timezone = 'UTC'; SET jit = off;
-             SET enable_hashjoin = off; SET enable_mergejoin = off; {of_purpose}",
+             SET enable_hashjoin = off; SET enable_mergejoin = off;
+             SET statement_timeout = {statement_ms}; {of_purpose}",
             self.schema
         )
     }
@@ -159,23 +174,6 @@ impl PostgresAddress {
             source: fault.to_string().into(),
         }
     }
-}
-
-fn tls_config(authorities: &[u8]) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authorities) {
-        let certificate = certificate.map_err(|error| format!("its authority: {error}"))?;
-        let added = roots.add(certificate);
-        added.map_err(|error| format!("its authority: {error}"))?;
-    }
-    if roots.is_empty() {
-        return Err("its authority: the file holds no certificate".to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl fmt::Display for PostgresAddress {

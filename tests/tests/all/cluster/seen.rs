@@ -1,0 +1,75 @@
+//! What clients have sent and what they were answered, each with its place in the one order of all
+//! askings and answers: so an answer that came before another was asked for is known to be older.
+
+use std::collections::BTreeMap;
+use valuta_proto::v1::{self, Status};
+
+/// An instruction's answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub uetr: String,
+    /// What was sent.
+    pub content: Vec<u8>,
+    pub sequence: u64,
+    pub status: Status,
+    /// ISO code of a rejection; empty without one.
+    pub code: String,
+    pub asked: u64,
+    pub told: u64,
+}
+
+/// A command's answer.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub caller: String,
+    pub request_id: String,
+    pub sequence: u64,
+}
+
+/// Of one cluster, over all its faults.
+#[derive(Default, Debug)]
+pub struct Seen {
+    pub answers: Vec<Answer>,
+    pub commands: Vec<Done>,
+    /// Answers that no fault excuses.
+    pub wrong: Vec<String>,
+    instants: u64,
+}
+
+impl Seen {
+    /// The next place in the order.
+    pub fn instant(&mut self) -> u64 {
+        self.instants += 1;
+        self.instants
+    }
+
+    /// An instruction's status came back.
+    pub fn told(&mut self, content: Vec<u8>, status: &v1::InstructionStatus, asked: u64) {
+        let rejection = status.rejection.as_ref();
+        let answer = Answer {
+            uetr: status.uetr.clone(),
+            content,
+            sequence: status.sequence,
+            status: status.status(),
+            code: rejection.map_or_else(String::new, |why| why.code.clone()),
+            asked,
+            told: self.instant(),
+        };
+        self.answers.push(answer);
+    }
+
+    /// A command was done.
+    pub fn done(&mut self, caller: &str, request_id: &str, sequence: u64) {
+        self.commands.push(Done {
+            caller: caller.to_owned(),
+            request_id: request_id.to_owned(),
+            sequence,
+        });
+    }
+
+    /// Each UETR's newest answer that is not a refusal of other content.
+    pub fn newest(&self) -> BTreeMap<&str, &Answer> {
+        let own = self.answers.iter().filter(|answer| answer.code != "AM05");
+        own.map(|answer| (answer.uetr.as_str(), answer)).collect()
+    }
+}

@@ -1,0 +1,256 @@
+//! A cluster of a scheme of its own: two engines, two gateways, relay, ledger, projector; own topics, own
+//! database.
+
+use super::postgres::SmallDisk;
+use super::service::Service;
+use super::stack::{Stack, psql, said};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use valuta_proto::v1;
+use valuta_tests::scheme::{ASSETS, BANKS, MORNING_MS, scheme, timestamp};
+use valuta_tests::server::{Client, valuta};
+
+/// A standby that does not lead by then never will.
+const LEADS_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Which follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follower {
+    Relay,
+    Ledger,
+    Projector,
+}
+
+/// How long the services wait for PostgreSQL's answers: seconds.
+const UNANSWERED: &str = "tcp_user_timeout=4";
+
+/// Fields are dropped in this order: services before what they use.
+pub struct Whole {
+    pub engines: Vec<Service>,
+    pub gateways: Vec<Service>,
+    followers: Vec<Service>,
+    /// Tokens by BIC, and "OPERATOR", "TREASURY".
+    pub tokens: BTreeMap<String, String>,
+    /// `postgres://...` of the scheme's database.
+    pub database: String,
+    pub prefix: String,
+    common: Vec<OsString>,
+    engines_started: usize,
+    small_disk: Option<SmallDisk>,
+    pub stack: Stack,
+    dir: TempDir,
+}
+
+impl Whole {
+    /// Starts all of it and applies the scheme.
+    pub async fn start() -> Self {
+        let stack = Stack::alone();
+        let dir = tempfile::tempdir().unwrap();
+        let name = format!("faults_{:x}", started());
+        let small_disk = SmallDisk::with_database(&stack.postgres, &name);
+        if small_disk.is_none() {
+            psql(&stack.postgres, &format!("CREATE DATABASE {name}"));
+        }
+        let (server, _) = stack.postgres.rsplit_once('/').unwrap();
+        let database = format!("{server}/{name}");
+        let secret = dir.path().join("link-secret");
+        std::fs::write(&secret, format!("the secret of {name}")).unwrap();
+        let prefix = format!("{name}-");
+        let flags = [
+            ("--kafka", OsString::from(&stack.kafka)),
+            ("--kafka-prefix", OsString::from(&prefix)),
+            ("--postgres", format!("{database}?{UNANSWERED}").into()),
+            ("--link-secret-file", secret.into_os_string()),
+        ];
+        let words = |(flag, value)| [OsString::from(flag), value];
+        let mut whole = Self {
+            engines: Vec::new(),
+            gateways: Vec::new(),
+            followers: Vec::new(),
+            tokens: BTreeMap::new(),
+            database,
+            prefix,
+            common: flags.into_iter().flat_map(words).collect(),
+            engines_started: 0,
+            small_disk,
+            stack,
+            dir,
+        };
+        whole.valuta(&["topics", "create"]);
+        whole.start_services().await;
+        whole.apply_scheme().await;
+        whole
+    }
+
+    async fn start_services(&mut self) {
+        self.add_engine().await;
+        self.engines[0].until("leading").await;
+        self.add_engine().await;
+        for name in ["relay", "ledger", "projector"] {
+            let mut service = self.service(name, name, &[]);
+            service.start().await;
+            self.followers.push(service);
+        }
+        let ledger = format!("http://{}", self.follower(Follower::Ledger).address);
+        for name in ["gateway-1", "gateway-2"] {
+            let mut gateway = self.service("gateway", name, &["--link-ledger", &ledger]);
+            gateway.start().await;
+            self.gateways.push(gateway);
+        }
+    }
+
+    /// Another one that stands by.
+    pub async fn add_engine(&mut self) {
+        self.engines_started += 1;
+        let mut engine = self.service("engine", &format!("engine-{}", self.engines_started), &[]);
+        engine.start().await;
+        engine.until("standing by").await;
+        self.engines.push(engine);
+    }
+
+    fn service(&self, name: &'static str, own: &str, more: &[&str]) -> Service {
+        let mut arguments = self.common.clone();
+        arguments.push("--data".into());
+        arguments.push(self.dir.path().join(own).into());
+        arguments.extend(more.iter().map(OsString::from));
+        Service::new(name, arguments, self.dir.path().join(format!("{own}.log")))
+    }
+
+    async fn apply_scheme(&mut self) {
+        let token = self.dir.path().join("engine-1/operator.token");
+        let end = Instant::now() + LEADS_WITHIN;
+        let mut operator = loop {
+            // It is written before the engine serves, and its command comes right after.
+            let token = std::fs::read_to_string(&token).unwrap_or_default();
+            self.tokens.insert("OPERATOR".into(), token.trim().into());
+            let mut operator = self.client(0, "OPERATOR").await.unwrap();
+            if operator.set_time(MORNING_MS).await.is_ok() {
+                break operator;
+            }
+            assert!(Instant::now() < end, "the operator is not let in");
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        let request = v1::ApplySchemeRequest {
+            request_id: "scheme".to_owned(),
+            created: Some(timestamp(MORNING_MS)),
+            scheme: Some(scheme()),
+        };
+        operator.admin.apply_scheme(request).await.unwrap();
+        let banks = BANKS.map(|bic| (v1::Role::Participant, bic));
+        let agents = ASSETS.map(|(_, _, agent)| (v1::Role::Agent, agent));
+        let all = banks.into_iter().chain(agents);
+        for (role, bic) in all.chain([(v1::Role::Treasury, "")]) {
+            self.make_token(&mut operator, role, bic).await;
+        }
+    }
+
+    async fn make_token(&mut self, operator: &mut Client, role: v1::Role, bic: &str) {
+        let name = if bic.is_empty() { "TREASURY" } else { bic };
+        let request = v1::CreateTokenRequest {
+            request_id: format!("token-{name}"),
+            created: Some(timestamp(MORNING_MS)),
+            role: role.into(),
+            bic: bic.to_owned(),
+            label: name.to_owned(),
+        };
+        let answer = operator.admin.create_token(request).await.unwrap();
+        self.tokens.insert(name.into(), answer.into_inner().token);
+    }
+
+    /// A connection to one of the gateways.
+    pub async fn client(&self, gateway: usize, name: &str) -> anyhow::Result<Client> {
+        Client::connect(&self.gateways[gateway].address, &self.tokens[name]).await
+    }
+
+    pub fn follower(&mut self, which: Follower) -> &mut Service {
+        &mut self.followers[which as usize]
+    }
+
+    /// The engine that leads, once one does.
+    pub async fn leader(&mut self) -> usize {
+        let end = Instant::now() + LEADS_WITHIN;
+        loop {
+            let leads = |engine: &mut Service| engine.is_working() && engine.has_said("leading");
+            if let Some(at) = self.engines.iter_mut().position(leads) {
+                return at;
+            }
+            let words: Vec<_> = self.engines.iter().map(Service::last_words).collect();
+            assert!(Instant::now() < end, "no engine leads: {words:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Forgets engines that have ended and starts others, until two run, of which one leads.
+    pub async fn replace_engines(&mut self) {
+        self.engines.retain_mut(Service::is_running);
+        self.leader().await;
+        while self.engines.len() < 2 {
+            self.add_engine().await;
+        }
+    }
+
+    /// What a supervisor does: starts again what has ended by itself. Each must have said why.
+    pub async fn supervise(&mut self) -> Vec<String> {
+        let mut ended = Vec::new();
+        for service in self.followers.iter_mut().chain(&mut self.gateways) {
+            if !service.is_running() {
+                let words = service.ended().await;
+                assert!(words.contains("error: "), "ended in silence: {words:?}");
+                service.start().await;
+                ended.push(words);
+            }
+        }
+        ended
+    }
+
+    /// Runs another command of the program over this cluster.
+    pub fn valuta(&self, words: &[&str]) -> String {
+        let output = Command::new(valuta())
+            .args(words)
+            .arg("--rehearsal")
+            .args(&self.common)
+            .env_remove("VALUTA_CONFIG")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{words:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Where the database's tables are, if mounting it was allowed.
+    pub fn small_disk(&self) -> Option<&SmallDisk> {
+        self.small_disk.as_ref()
+    }
+
+    /// The journal as it is now, in files.
+    pub fn copy_journal(&self, name: &str) -> PathBuf {
+        let to = self.dir.path().join(name);
+        self.valuta(&["journal", "copy", "--to-file", &to.display().to_string()]);
+        to.join("journal")
+    }
+
+    /// Every log of every life, for a test that fails.
+    pub fn logs(&self) -> String {
+        let mut all = String::new();
+        for service in self
+            .engines
+            .iter()
+            .chain(&self.gateways)
+            .chain(&self.followers)
+        {
+            all += &format!("{}: {}\n", service.address, service.last_words());
+        }
+        all
+    }
+}
+
+/// Which run this is, so that no two share a topic.
+fn started() -> u128 {
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_nanos()
+}
