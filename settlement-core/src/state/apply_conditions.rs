@@ -106,14 +106,14 @@ impl State {
     }
 
     /// A pending unit leaves for good.
-    pub(super) fn leave_pending(&mut self, id: EntryId, now: Timestamp) {
+    pub(super) fn leave_pending(&mut self, id: EntryId) {
         let unit = self.pending.remove(id);
         self.groups.forget(unit.terms.group, id);
         if unit.trade.is_some() {
-            return self.uncount_side(id, &unit.legs, unit.value_date, now);
+            return self.uncount_side(id, &unit.legs, unit.value_date);
         }
         for leg in unit.legs.iter() {
-            self.count_paid(leg, unit.value_date, now, -1);
+            self.count_paid(leg, unit.value_date, -1);
         }
     }
 
