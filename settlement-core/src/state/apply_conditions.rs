@@ -77,11 +77,13 @@ impl State {
         let id = *parts.last().expect("a group has members");
         let priority = self.lowest_priority(&parts);
         let mut legs: Vec<OrderLeg> = Vec::new();
+        let mut ends: Vec<(EntryId, usize)> = Vec::new();
         let mut common: Option<(Terms, crate::instruction::Lane, crate::ids::Date)> = None;
         for &part in &parts {
             let unit = self.pending.remove(part);
             self.groups.forget(unit.terms.group, part);
             legs.extend_from_slice(&unit.legs);
+            ends.push((part, legs.len()));
             let terms = common.map_or(unit.terms, |(terms, ..)| terms.join(unit.terms));
             common = Some((terms, unit.lane, unit.value_date));
         }
@@ -95,7 +97,7 @@ impl State {
             terms,
             trade: None,
         };
-        self.groups.form(id, &parts);
+        self.groups.form(id, &ends);
         let standing = self.enter(entrance, &Legs::new(&legs), &parts);
         for &part in &parts {
             self.identities.set_standing(part, standing);

@@ -35,6 +35,7 @@ mod rates;
 mod simulation;
 mod snapshots;
 mod trades;
+mod waiting;
 
 use super::{FrozenView, State};
 use crate::command::*;
