@@ -118,8 +118,8 @@ pub enum Query {
     Quote(Bic, ShortText),
     /// By taker and its request id. Answer: [`View::QuoteRequest`].
     QuoteRequest(Bic, ShortText),
-    /// Those that take offers now; with a BIC, those that ask it. Answer: [`View::QuoteRequests`].
-    OpenQuoteRequests(Option<Bic>),
+    /// Those that take offers now, by taker and id. Answer: [`View::QuoteRequests`].
+    OpenQuoteRequests(QuoteRequestQuestion),
     /// Of one provider, or of all. Answer: [`View::QuoteLimits`].
     QuoteLimits(Option<Bic>),
     /// Answer: [`View::RoundingLedger`].
@@ -134,6 +134,17 @@ pub enum Query {
     Statistics,
     /// What the participant has acknowledged. Answer: [`View::Acknowledged`].
     Acknowledged(Bic),
+}
+
+/// Which requests for quotes to list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QuoteRequestQuestion {
+    /// Those that ask this provider; `None`: all.
+    pub provider: Option<Bic>,
+    /// Only what comes after this one: its taker and id. It may have closed since.
+    pub after: Option<(Bic, ShortText)>,
+    /// At most so many.
+    pub limit: usize,
 }
 
 /// An answer.

@@ -52,8 +52,8 @@ impl State {
             Query::QuoteRequest(taker, id) => {
                 View::QuoteRequest(self.quote_request_view(*taker, *id, now).map(Box::new))
             }
-            Query::OpenQuoteRequests(provider) => {
-                View::QuoteRequests(self.open_quote_requests(*provider, now))
+            Query::OpenQuoteRequests(question) => {
+                View::QuoteRequests(self.open_quote_requests(question, now))
             }
             Query::QuoteLimits(of) => View::QuoteLimits(self.quote_limit_views(*of, now)),
             Query::RoundingLedger(question) => View::RoundingLedger(self.rounding_ledger(question)),
