@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 pub use settlement_core::rows::{
     AnchorRow, BatchFilter, BatchRow, ChangeRow, InstructionRow, ListFilter, PostingRow,
-    ReceivedRow, StatusFilter,
+    ReceivedRow, RunOrder, StatusFilter,
 };
 
 /// Why the engine did not take a call; nothing of it was written.

@@ -246,10 +246,11 @@ fn instructions_and_batches_are_readable() {
         ]
     );
     let query =
-        "SELECT batch::TEXT, cycle, closed_at::TEXT, members::TEXT, log_index::TEXT FROM batches";
+        "SELECT batch::TEXT, cycle, closed_at::TEXT, members::TEXT, log_index::TEXT, run_order, optimal::TEXT
+         FROM batches";
     assert_eq!(
         table(&database, query)[0].join(" | "),
-        "1 | - | 2026-11-20 10:00:00+00 | 1 | 0"
+        "1 | - | 2026-11-20 10:00:00+00 | 1 | 0 | kept | true"
     );
     let query =
         "SELECT holder, amount::TEXT, balance::TEXT FROM posting_rows ORDER BY posting_index";
