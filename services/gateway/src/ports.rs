@@ -37,6 +37,9 @@ pub enum EngineError {
     /// The operator: the engine has stopped and answers nothing more.
     #[error("the engine has stopped")]
     Stopped,
+    /// The caller: writes go to another service.
+    #[error("this service takes no writes")]
+    ReadOnly,
 }
 
 /// An answer to a query, and what it was read at.

@@ -153,10 +153,7 @@ pub struct RemoteEngine {
 
 impl RemoteEngine {
     fn link(&self) -> Result<&Link, EngineError> {
-        self.link.as_ref().ok_or_else(|| EngineError::Unavailable {
-            retry_after_ms: 0,
-            reason: "this service takes no writes: use a gateway".to_owned(),
-        })
+        self.link.as_ref().ok_or(EngineError::ReadOnly)
     }
 
     fn at_least(&self, min_sequence: Sequence) -> Sequence {
