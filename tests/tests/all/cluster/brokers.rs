@@ -56,9 +56,7 @@ pub async fn two_brokers_stopped(scenery: &mut Scenery, seed: u64) {
         reads_go_on(scenery, gateway).await;
     }
     let begun = Instant::now();
-    for broker in [first, second] {
-        scenery.whole.stack.broker(broker, Do::Start);
-    }
+    scenery.whole.stack.all_up();
     scenery.clients.answered(WORKS).await;
     let back_after = begun.elapsed();
     working.stop().await;

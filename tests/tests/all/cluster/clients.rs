@@ -24,7 +24,7 @@ const BATCH_MAX: u64 = 12;
 /// Instructions in one call when everything is sent again.
 const AGAIN: usize = 250;
 /// Answers that do not come by then never will.
-const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
+const PROGRESS_WITHIN: Duration = Duration::from_secs(120);
 
 /// Over all scenes of one cluster.
 pub struct Clients {
