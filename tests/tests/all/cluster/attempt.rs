@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(400);
 /// What a client wants done. Tried again it is the same.
 #[derive(Clone, Debug)]
 pub enum Work {
-    Submit(v1::Instruction),
+    Submit(Box<v1::Instruction>),
     SubmitMany(Vec<v1::Instruction>),
     Move(v1::RecordMovementRequest),
     Cancel(v1::CancelInstructionRequest),
@@ -169,7 +169,7 @@ impl Way {
         match work {
             Work::Submit(instruction) => {
                 let message = v1::SubmitInstructionRequest {
-                    instruction: Some(instruction.clone()),
+                    instruction: Some((**instruction).clone()),
                 };
                 let answer = client
                     .payments

@@ -70,7 +70,7 @@ pub async fn two_brokers_stopped(scenery: &mut Scenery, seed: u64) {
 
 fn probe(seed: u64) -> Work {
     let number = PROBE + u128::from(seed);
-    Work::Submit(payment(number, BANKS[0], BANKS[1], "0.01", "USD"))
+    Work::Submit(payment(number, BANKS[0], BANKS[1], "0.01", "USD").into())
 }
 
 /// Positions from the live state, lists from PostgreSQL.
