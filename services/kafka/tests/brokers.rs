@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use valuta_journal::{Cursor, Journal, Source};
-use valuta_kafka::{KafkaConfig, KafkaJournal, create_journal};
+use valuta_kafka::{KafkaConfig, KafkaJournal, TopicWriter, create_journal, create_topic};
 
 use support::{SOON, append, brokers, drain, lead, open};
 
@@ -212,4 +212,21 @@ fn with_a_minority_writes_wait_and_say_so_while_reads_go_on() {
     let fresh = open(&config);
     fresh.wait_caught_up(SOON).unwrap();
     assert_eq!(drain(&mut *fresh.reader(None).unwrap()).len(), 52);
+}
+
+/// A writer with much on its way waits for its brokers, but says so when they stay away.
+#[test]
+fn a_full_writer_of_a_topic_does_not_wait_for_ever() {
+    let _alone = alone();
+    let mut config = support::topic();
+    config.message_timeout = Duration::from_secs(1);
+    create_topic(&config).unwrap();
+    let mut writer = TopicWriter::open(&config, "scheme").unwrap();
+    let paused: Vec<_> = all().iter().map(|broker| stack("pause", broker)).collect();
+    let sent =
+        (1..=20_000).try_for_each(|number| writer.send(number, b"key", b"message").map(drop));
+    let resumed: Vec<_> = all().iter().map(|broker| stack("resume", broker)).collect();
+    assert!(!paused.contains(&false) && !resumed.contains(&false));
+    let said = sent.unwrap_err().to_string();
+    assert!(said.contains("did not take messages"), "{said}");
 }

@@ -23,6 +23,8 @@ use crate::topic::{Admin, check_topic};
 
 /// Messages on their way; more wait for the first of them.
 const OUTSTANDING_MAX: usize = 10_000;
+/// A writer that has much on its way and hears nothing for so many message time-outs is to be opened anew.
+const SILENT_TIMEOUTS_MAX: u32 = 6;
 /// How many messages from a partition's end the search for a scheme's last one begins with.
 const SEARCH: u64 = 16;
 
@@ -91,9 +93,7 @@ impl TopicWriter {
     /// Sends a message, numbers rising from 1. After an error the writer must be opened anew.
     pub fn send(&mut self, number: u64, key: &[u8], payload: &[u8]) -> Result<Sent, KafkaError> {
         self.take_reports(Duration::ZERO)?;
-        while self.outstanding.len() >= OUTSTANDING_MAX {
-            self.take_reports(POLL)?;
-        }
+        self.wait_for_room()?;
         let partitions = i32::try_from(self.newest.len()).unwrap_or(i32::MAX);
         let partition = partition_of(key, partitions);
         let newest = usize::try_from(partition).expect("not negative");
@@ -112,6 +112,25 @@ impl TopicWriter {
         self.outstanding.insert(number);
         self.last = self.last.max(number);
         Ok(Sent::Now)
+    }
+
+    /// While too much is on its way. Brokers that stay away must not hold the caller for ever.
+    fn wait_for_room(&mut self) -> Result<(), KafkaError> {
+        let silent_max = SILENT_TIMEOUTS_MAX * self.config.message_timeout;
+        let (mut waiting, mut heard) = (self.outstanding.len(), Instant::now());
+        while self.outstanding.len() >= OUTSTANDING_MAX {
+            self.take_reports(POLL)?;
+            if self.outstanding.len() < waiting {
+                (waiting, heard) = (self.outstanding.len(), Instant::now());
+            }
+            if heard.elapsed() > silent_max {
+                let topic = &self.config.topic;
+                let reason =
+                    format!("the brokers did not take messages for {topic} within {silent_max:?}");
+                return Err(KafkaError::TimedOut(reason));
+            }
+        }
+        Ok(())
     }
 
     fn produce(

@@ -180,7 +180,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if matches!(written, Poll::Ready(Ok(_))) {
-            self.running = Some(Box::pin(tokio::time::sleep(self.unanswered_max)));
+            let mut running = Box::pin(tokio::time::sleep(self.unanswered_max));
+            // Nobody else may poll before it is due: so it is to wake us.
+            let due = running.as_mut().poll(context).is_ready();
+            debug_assert!(!due, "it has only begun");
+            self.running = Some(running);
         }
         written
     }

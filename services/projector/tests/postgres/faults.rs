@@ -290,3 +290,28 @@ fn can_be_read_on_a_runtimes_blocking_thread() {
     });
     assert_eq!((found.0.unwrap(), found.1.unwrap()), (None, None));
 }
+
+/// As one does that was stopped: TCP alone would wait for ever.
+#[test]
+fn gives_up_on_a_server_that_takes_connections_and_answers_nothing() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = silent.local_addr().unwrap();
+    let url = format!("postgres://valuta@{at}/valuta?tcp_user_timeout=1");
+    let address = PostgresAddress::parse(&url).unwrap();
+    let opened = [
+        PostgresStore::open(&address).err(),
+        PostgresReadModel::open(&address, 1).err(),
+    ];
+    for error in opened {
+        let said = error.unwrap().to_string();
+        assert!(said.contains("has not answered for 1s"), "{said}");
+    }
+}
+
+/// Nobody who asked for encryption gets a connection without.
+#[test]
+fn refuses_an_address_that_requires_encryption() {
+    let address = PostgresAddress::parse("postgres://valuta@127.0.0.1/valuta?sslmode=require");
+    let said = address.unwrap_err().to_string();
+    assert!(said.contains("not encrypted"), "{said}");
+}

@@ -19,6 +19,7 @@ use settlement_core::command::{Action, Caller, Command, Token};
 use settlement_core::ids::Timestamp;
 use settlement_core::instruction::{Digest, ShortText};
 use sha2::{Digest as _, Sha256};
+use std::cell::Cell;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -394,13 +395,20 @@ pub(super) fn keep_projecting<S: Store>(
     // To be seen before the first one.
     ::metrics::counter!("valuta_follower_failures_total", "follower" => "projector").increment(0);
     loop {
+        // The first word is where the store stands, each after it a commit.
+        let (begun, words) = (Instant::now(), Cell::new(0_u64));
         let ended = open().map_err(ProjectError::Store).and_then(|store| {
             valuta_projector::run(reader()?, tail, store, stop, |sequence| {
+                words.set(words.get() + 1);
                 progress(sequence.0)
             })
         });
         match ended {
             Err(ProjectError::Store(error)) if !stop.load(Ordering::Relaxed) => {
+                // It has worked for a while: this is another fault.
+                if words.get() > 1 && begun.elapsed() > RETRY_AFTER_MAX {
+                    pause = RETRY_AFTER_MIN;
+                }
                 ::metrics::counter!("valuta_follower_failures_total", "follower" => "projector")
                     .increment(1);
                 tracing::error!(follower = "projector", ?pause, "tried again: {error}");

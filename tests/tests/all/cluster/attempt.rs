@@ -17,12 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// One call in so many is cut after some milliseconds.
 const CUT_ONE_IN: u64 = 6;
 const CUT_MS_MAX: u64 = 40;
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two tries, longer from one to the next.
+const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(400);
 
 /// What a client wants done. Tried again it is the same.
 #[derive(Clone, Debug)]
 pub enum Work {
-    Submit(v1::Instruction),
+    Submit(Box<v1::Instruction>),
     SubmitMany(Vec<v1::Instruction>),
     Move(v1::RecordMovementRequest),
     Cancel(v1::CancelInstructionRequest),
@@ -86,6 +88,7 @@ impl Way {
         random: &mut Random,
         going: impl Fn() -> bool,
     ) -> Option<Came> {
+        let mut pause = PAUSE;
         loop {
             let gateway = usize::from(random.below(2) == 1);
             let patience = match random.below(CUT_ONE_IN) {
@@ -113,7 +116,8 @@ impl Way {
             if !going() {
                 return None;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(PAUSE_MAX);
         }
     }
 
@@ -165,7 +169,7 @@ impl Way {
         match work {
             Work::Submit(instruction) => {
                 let message = v1::SubmitInstructionRequest {
-                    instruction: Some(instruction.clone()),
+                    instruction: Some((**instruction).clone()),
                 };
                 let answer = client
                     .payments

@@ -56,9 +56,7 @@ pub async fn two_brokers_stopped(scenery: &mut Scenery, seed: u64) {
         reads_go_on(scenery, gateway).await;
     }
     let begun = Instant::now();
-    for broker in [first, second] {
-        scenery.whole.stack.broker(broker, Do::Start);
-    }
+    scenery.whole.stack.all_up();
     scenery.clients.answered(WORKS).await;
     let back_after = begun.elapsed();
     working.stop().await;
@@ -72,7 +70,7 @@ pub async fn two_brokers_stopped(scenery: &mut Scenery, seed: u64) {
 
 fn probe(seed: u64) -> Work {
     let number = PROBE + u128::from(seed);
-    Work::Submit(payment(number, BANKS[0], BANKS[1], "0.01", "USD"))
+    Work::Submit(payment(number, BANKS[0], BANKS[1], "0.01", "USD").into())
 }
 
 /// Positions from the live state, lists from PostgreSQL.

@@ -24,7 +24,7 @@ const BATCH_MAX: u64 = 12;
 /// Instructions in one call when everything is sent again.
 const AGAIN: usize = 250;
 /// Answers that do not come by then never will.
-const PROGRESS_WITHIN: Duration = Duration::from_secs(60);
+const PROGRESS_WITHIN: Duration = Duration::from_secs(120);
 
 /// Over all scenes of one cluster.
 pub struct Clients {
@@ -149,7 +149,7 @@ impl Clients {
     fn remember(&self, caller: &str, work: &Work, changed: bool) {
         let mut sent = self.sent.lock().unwrap();
         match work {
-            Work::Submit(instruction) if !changed => sent.push(instruction.clone()),
+            Work::Submit(instruction) if !changed => sent.push((**instruction).clone()),
             Work::SubmitMany(instructions) => sent.extend(instructions.iter().cloned()),
             Work::Move(_) | Work::Cancel(_) if !changed => {
                 let mut commands = self.commands.lock().unwrap();
@@ -163,23 +163,23 @@ impl Clients {
     fn choose(&self, bank: &str, random: &mut Random) -> (String, Work) {
         let mine = |work| (bank.to_owned(), work);
         match random.below(100) {
-            0..45 => mine(Work::Submit(self.instruction(bank, random))),
+            0..45 => mine(Work::Submit(self.instruction(bank, random).into())),
             45..65 => {
                 let many = (0..=random.below(BATCH_MAX)).map(|_| self.instruction(bank, random));
                 mine(Work::SubmitMany(many.collect()))
             }
             65..78 => match self.earlier(bank, random) {
                 Some(earlier) => mine(Work::SubmitMany(vec![earlier])),
-                None => mine(Work::Submit(self.instruction(bank, random))),
+                None => mine(Work::Submit(self.instruction(bank, random).into())),
             },
             78..84 => match self.answered_before(bank, random) {
-                Some(earlier) => mine(Work::Submit(changed(earlier))),
-                None => mine(Work::Submit(self.instruction(bank, random))),
+                Some(earlier) => mine(Work::Submit(changed(earlier).into())),
+                None => mine(Work::Submit(self.instruction(bank, random).into())),
             },
             84..92 => self.movement(bank, random),
             _ => match self.answered_before(bank, random) {
                 Some(earlier) => mine(self.cancel(&earlier)),
-                None => mine(Work::Submit(self.instruction(bank, random))),
+                None => mine(Work::Submit(self.instruction(bank, random).into())),
             },
         }
     }

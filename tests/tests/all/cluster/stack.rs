@@ -44,8 +44,7 @@ impl Stack {
 
     /// Starts whatever does not run. Brokers come up together: one alone waits for the others.
     pub fn all_up(&self) {
-        self.on("postgres", Do::Resume);
-        self.on("postgres", Do::Start);
+        self.resume_postgres();
         std::thread::scope(|scope| {
             for broker in BROKERS {
                 scope.spawn(move || {
@@ -60,6 +59,12 @@ impl Stack {
     pub fn broker(&self, number: usize, what: Do) {
         let server = BROKERS[number - 1];
         assert!(self.on(server, what), "{server}: {what:?}");
+    }
+
+    /// Up, whatever it was.
+    pub fn resume_postgres(&self) {
+        self.on("postgres", Do::Resume);
+        self.on("postgres", Do::Start);
     }
 
     /// The same with PostgreSQL.

@@ -29,7 +29,6 @@ pub enum Follower {
 /// How long the services wait for PostgreSQL's answers: seconds.
 const UNANSWERED: &str = "tcp_user_timeout=4";
 
-/// Fields are dropped in this order: services before what they use.
 pub struct Whole {
     pub engines: Vec<Service>,
     pub gateways: Vec<Service>,
@@ -253,4 +252,14 @@ fn started() -> u128 {
     let now = std::time::SystemTime::now();
     let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
     since.as_nanos()
+}
+
+impl Drop for Whole {
+    /// Services end before what they use; and a server that is paused could not drop a database.
+    fn drop(&mut self) {
+        self.gateways.clear();
+        self.followers.clear();
+        self.engines.clear();
+        self.stack.resume_postgres();
+    }
 }
