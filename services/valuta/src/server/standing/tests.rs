@@ -11,6 +11,9 @@ fn at(sequence: u64) -> Cursor {
     }
 }
 
+/// Role, sequence, behind, batches behind.
+type Said = (ProcessRole, Option<u64>, Option<u64>, Option<u64>);
+
 struct Process {
     board: Board,
     tail: Tail,
@@ -48,8 +51,8 @@ impl Process {
         self.board.hear(told, leader.board.marks());
     }
 
-    /// Role, sequence, behind, batches behind of all that it knows.
-    fn says(&self) -> Vec<(ProcessRole, Option<u64>, Option<u64>, Option<u64>)> {
+    /// Of all that it knows.
+    fn says(&self) -> Vec<Said> {
         let processes = self.board.standing().processes;
         let line = |status: &ProcessStatus| {
             let ProcessStatus {
