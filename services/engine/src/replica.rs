@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
 use valuta_journal::{JournalReader, Source, Tail};
 
@@ -243,7 +244,9 @@ impl Follower {
                 });
             }
             Request::Freeze { reply } => {
+                let started = Instant::now();
                 let view = FrozenView::new(self.state.freeze(), sequence, time);
+                metrics::histogram!("valuta_freeze_seconds").record(started.elapsed());
                 let _ = reply.send(Arc::new(view));
             }
             request @ (Request::Submit { .. } | Request::Command { .. }) => {

@@ -14,6 +14,7 @@ mod house;
 mod input;
 mod journey;
 mod load;
+mod metrics;
 mod offline;
 mod refeed;
 mod support;

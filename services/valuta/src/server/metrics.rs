@@ -97,7 +97,7 @@ const HISTOGRAMS: [(&str, &str); 3] = [
     ("valuta_step_inputs", "Inputs of one engine step"),
     (
         "valuta_freeze_seconds",
-        "What a frozen view cost the writer",
+        "How long a frozen view held up the engine, or a gateway's replica",
     ),
 ];
 
