@@ -12,6 +12,7 @@ use crate::ids::{
 use crate::instruction::{Digest, Identity, Lane, LegKind, Priority, ShortText};
 use crate::rejection::Rejection;
 use crate::risk::{FrozenValue, RiskLine};
+use crate::run::Cap;
 use fx::AssetCode;
 use minicbor::{Decode, Encode};
 
@@ -456,6 +457,9 @@ pub enum Event {
         settled: Vec<u8>,
         #[n(2)]
         batch: Batch,
+        /// Bilateral caps as the run read them.
+        #[cbor(n(3), default)]
+        caps: Vec<Cap>,
     },
     /// What is left of funds is free again. Unsettled members went to the next open cycle of the value
     /// date (`into`), or are rejected by events of their own.
@@ -477,6 +481,9 @@ pub enum Event {
         /// Proves it.
         #[cbor(n(1), with = "minicbor::bytes")]
         certificate_hash: [u8; 32],
+        /// Bilateral caps as the run read them.
+        #[cbor(n(2), default)]
+        caps: Vec<Cap>,
     },
 
     // --- scheme -------------------------------------------------------------------------------

@@ -265,6 +265,7 @@ impl Follower {
                 cycle,
                 settled,
                 batch,
+                ..
             } => self.run(*cycle, settled, batch, emit),
             Event::CycleCompleted { cycle, into } => self.complete(*cycle, *into, emit),
             Event::GrossBatchClosed(batch) => {

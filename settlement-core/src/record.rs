@@ -15,6 +15,7 @@
 use crate::command::Command;
 use crate::event::Event;
 use crate::ids::CycleName;
+use crate::run::Cap;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// Of the payload's first byte.
@@ -40,6 +41,10 @@ pub struct RunResult {
     /// Of a run that bypassed order: whether nothing larger could have settled.
     #[n(5)]
     pub bypassed: Option<bool>,
+    /// Bilateral caps as the run read them, by accounts: they may have changed since. Without those that
+    /// could not bind.
+    #[cbor(n(6), default)]
+    pub caps: Vec<Cap>,
 }
 
 /// An input as the journal holds it.

@@ -20,7 +20,7 @@ pub enum StatusFilter {
 /// Which instructions to list. Every filter that is given must hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ListFilter {
-    /// A party: instructing, or debtor or creditor of any leg. `None`: everyone's.
+    /// A party: instructing, debtor or creditor of any leg, or named as an approver. `None`: everyone's.
     pub participant: Option<Bic>,
     #[allow(missing_docs)]
     pub status: Option<StatusFilter>,
@@ -32,10 +32,12 @@ pub struct ListFilter {
     pub value_date: Option<Date>,
     /// Of any leg.
     pub asset: Option<fx::AssetCode>,
-    /// Another party.
+    /// Another party, not as an approver.
     pub counterparty: Option<Bic>,
     /// The cycle that it is, or was last, a member of.
     pub cycle: Option<CycleName>,
+    /// Those that wait for approvals, among them the participant's, which is then given.
+    pub awaiting_approval: bool,
     /// Only instructions with a smaller sequence.
     pub before: Option<Sequence>,
     /// Rows at most.
@@ -123,10 +125,39 @@ pub struct BatchRow {
     pub sequence: Sequence,
     /// Of the run that settled it, or of its tick's gridlock run.
     pub certificate_hash: Option<[u8; 32]>,
+    /// `None` of a cycle's batch that the read model took in before it kept this.
+    pub order: Option<RunOrder>,
     /// Empty in a list.
     pub postings: Vec<PostingRow>,
     /// Its entry in the log, once anchored.
     pub anchor: Option<AnchorRow>,
+}
+
+/// Whether what settled together kept every queue's order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunOrder {
+    /// Nothing settled before what waits ahead of it; that nothing more could, in order, is proven.
+    Kept,
+    /// Something did.
+    Bypassed {
+        /// Whether it is proven that nothing larger could have settled.
+        optimal: bool,
+    },
+}
+
+impl RunOrder {
+    /// Of a batch that is as it is in an event.
+    pub fn of(bypassed: Option<bool>) -> Self {
+        bypassed.map_or(Self::Kept, |optimal| Self::Bypassed { optimal })
+    }
+
+    /// Whether it is proven that nothing more could have settled, given the order.
+    pub fn is_optimal(self) -> bool {
+        match self {
+            Self::Kept => true,
+            Self::Bypassed { optimal } => optimal,
+        }
+    }
 }
 
 /// One account's change in one batch, in the batch's order.

@@ -20,6 +20,7 @@ mod apply_conditions;
 mod apply_cycle;
 mod batch;
 mod calendar;
+mod caps;
 mod cycles;
 mod decide_command;
 mod decide_conditions;

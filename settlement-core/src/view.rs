@@ -4,6 +4,7 @@ use crate::command::{
     AccountLine, AssetCutOff, AssetDay, AssetLine, CutOffPurpose, CutOffs, LimitLine,
     ParticipantLine, Position, QuoteRequest, QuoteTerms, RateLine, RateRules, Token,
 };
+use crate::conditions::{Group, Hash};
 use crate::ids::{BatchNumber, Bic, CycleName, Date, Sequence, Timestamp, Uetr};
 use crate::instruction::{Digest, Identity, ShortText};
 use crate::rejection::Rejection;
@@ -117,8 +118,8 @@ pub enum Query {
     Quote(Bic, ShortText),
     /// By taker and its request id. Answer: [`View::QuoteRequest`].
     QuoteRequest(Bic, ShortText),
-    /// Those that take offers now; with a BIC, those that ask it. Answer: [`View::QuoteRequests`].
-    OpenQuoteRequests(Option<Bic>),
+    /// Those that take offers now, by taker and id. Answer: [`View::QuoteRequests`].
+    OpenQuoteRequests(QuoteRequestQuestion),
     /// Of one provider, or of all. Answer: [`View::QuoteLimits`].
     QuoteLimits(Option<Bic>),
     /// Answer: [`View::RoundingLedger`].
@@ -133,6 +134,17 @@ pub enum Query {
     Statistics,
     /// What the participant has acknowledged. Answer: [`View::Acknowledged`].
     Acknowledged(Bic),
+}
+
+/// Which requests for quotes to list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QuoteRequestQuestion {
+    /// Those that ask this provider; `None`: all.
+    pub provider: Option<Bic>,
+    /// Only what comes after this one: its taker and id. It may have closed since.
+    pub after: Option<(Bic, ShortText)>,
+    /// At most so many.
+    pub limit: usize,
 }
 
 /// An answer.
@@ -286,6 +298,10 @@ pub struct ExplanationView {
     pub test: BindingTest,
     /// The step removed it because it stands behind this one, which the step removed before.
     pub behind: Option<Sequence>,
+    /// The instruction itself has no part in the key whose test failed: `behind` has, one of its group.
+    pub by_group: bool,
+    /// Of one that waits for a condition.
+    pub awaited: Option<Box<AwaitedView>>,
     /// The binding account: the one that the test reads or, where it spans accounts, that of the
     /// participant's largest short in base value.
     pub participant: Bic,
@@ -296,6 +312,24 @@ pub struct ExplanationView {
     /// The smallest pay-in to the binding account with which the instruction settles, order kept;
     /// `None` if none does, or if it was not asked for.
     pub smallest_pay_in: Option<i64>,
+}
+
+/// What must come before an instruction takes its place in a queue, and until when.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AwaitedView {
+    /// How far its conditions have come.
+    pub progress: ConditionsView,
+    /// Whose preimage is still to be shown.
+    pub hash_lock: Option<Hash>,
+    /// It takes its place at the first tick from then on.
+    pub not_before: Option<Timestamp>,
+    /// From then on it is rejected: by its own terms, or as the last cycle of its value date that is open
+    /// cuts off.
+    pub until: Option<Timestamp>,
+    /// Which all must be ready.
+    pub group: Option<Group>,
+    /// Instructions of the group that are not ready, this one included if it is not.
+    pub group_missing: u64,
 }
 
 /// What binds a waiting unit.
@@ -317,6 +351,16 @@ pub enum BindingTest {
     Blocked,
     /// No run yet.
     NotRun,
+    /// A trade side waits for the other one.
+    Unmatched,
+    /// Too few participants have approved it.
+    Approval,
+    /// The preimage of its hash lock was not shown.
+    Preimage,
+    /// Its instant has not come.
+    NotBefore,
+    /// Not all of its group are ready.
+    GroupIncomplete,
     /// Nothing: the next run settles it.
     None,
 }
@@ -333,6 +377,11 @@ impl BindingTest {
             Self::Held => "held",
             Self::Blocked => "blocked",
             Self::NotRun => "not_run",
+            Self::Unmatched => "unmatched",
+            Self::Approval => "approval",
+            Self::Preimage => "preimage",
+            Self::NotBefore => "not_before",
+            Self::GroupIncomplete => "group_incomplete",
             Self::None => "none",
         }
     }

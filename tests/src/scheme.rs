@@ -89,47 +89,12 @@ impl World {
     /// The same on a server that runs.
     pub async fn on(server: Server) -> anyhow::Result<Self> {
         let mut operator = server.client(&server.operator_token()?).await?;
-        operator.set_time(MORNING_MS).await?;
-        operator
-            .admin
-            .apply_scheme(v1::ApplySchemeRequest {
-                request_id: "scheme".to_owned(),
-                created: Some(timestamp(MORNING_MS)),
-                scheme: Some(scheme()),
-            })
-            .await?;
-        let mut world = Self {
+        let tokens = prepare(&mut operator).await?;
+        Ok(Self {
             server,
             operator,
-            tokens: BTreeMap::new(),
-        };
-        for bic in BANKS {
-            world.token(v1::Role::Participant, bic).await?;
-        }
-        for (_, _, agent) in ASSETS {
-            world.token(v1::Role::Agent, agent).await?;
-        }
-        world.token(v1::Role::Treasury, "").await?;
-        Ok(world)
-    }
-
-    async fn token(&mut self, role: v1::Role, bic: &str) -> anyhow::Result<()> {
-        let name = if bic.is_empty() { "TREASURY" } else { bic };
-        let request = v1::CreateTokenRequest {
-            request_id: format!("token-{name}"),
-            created: Some(timestamp(MORNING_MS)),
-            role: role.into(),
-            bic: bic.to_owned(),
-            label: name.to_owned(),
-        };
-        let answer = self
-            .operator
-            .admin
-            .create_token(request)
-            .await?
-            .into_inner();
-        self.tokens.insert(name.to_owned(), answer.token);
-        Ok(())
+            tokens,
+        })
     }
 
     /// A client of a bank, an agent, or "TREASURY".
@@ -139,26 +104,76 @@ impl World {
 
     /// An agent confirms a deposit.
     pub async fn deposit(&self, bic: &str, asset: &str, amount: &str) -> anyhow::Result<()> {
-        let agent = ASSETS.iter().find(|(code, ..)| *code == asset);
-        let agent = agent.map(|(_, _, agent)| *agent).unwrap_or_default();
-        let answer = self
-            .client(agent)
-            .await?
-            .settlement
-            .record_movement(v1::RecordMovementRequest {
-                request_id: format!("deposit-{bic}-{asset}-{amount}"),
-                created: Some(timestamp(MORNING_MS)),
-                kind: v1::MovementKind::Deposit.into(),
-                participant: bic.to_owned(),
-                asset: asset.to_owned(),
-                amount: amount.to_owned(),
-                cycle: String::new(),
-            })
-            .await?
-            .into_inner();
-        anyhow::ensure!(answer.rejection.is_none(), "{answer:?}");
-        Ok(())
+        let agent = self.client(agent_of(asset)).await?;
+        deposit(agent, bic, asset, amount).await
     }
+}
+
+fn agent_of(asset: &str) -> &'static str {
+    let agent = ASSETS.iter().find(|(code, ..)| *code == asset);
+    agent.map(|(_, _, agent)| *agent).unwrap_or_default()
+}
+
+async fn deposit(mut agent: Client, bic: &str, asset: &str, amount: &str) -> anyhow::Result<()> {
+    let answer = agent
+        .settlement
+        .record_movement(v1::RecordMovementRequest {
+            request_id: format!("deposit-{bic}-{asset}-{amount}"),
+            created: Some(timestamp(MORNING_MS)),
+            kind: v1::MovementKind::Deposit.into(),
+            participant: bic.to_owned(),
+            asset: asset.to_owned(),
+            amount: amount.to_owned(),
+            cycle: String::new(),
+        })
+        .await?
+        .into_inner();
+    anyhow::ensure!(answer.rejection.is_none(), "{answer:?}");
+    Ok(())
+}
+
+/// Sets the time to [`MORNING_MS`], applies the scheme, makes tokens.
+pub async fn prepare(operator: &mut Client) -> anyhow::Result<BTreeMap<String, String>> {
+    operator.set_time(MORNING_MS).await?;
+    operator
+        .admin
+        .apply_scheme(v1::ApplySchemeRequest {
+            request_id: "scheme".to_owned(),
+            created: Some(timestamp(MORNING_MS)),
+            scheme: Some(scheme()),
+        })
+        .await?;
+    let banks = BANKS.iter().map(|bic| (v1::Role::Participant, *bic));
+    let agents = ASSETS.iter().map(|(_, _, bic)| (v1::Role::Agent, *bic));
+    let mut tokens = BTreeMap::new();
+    for (role, bic) in banks.chain(agents).chain([(v1::Role::Treasury, "")]) {
+        let name = if bic.is_empty() { "TREASURY" } else { bic };
+        let request = v1::CreateTokenRequest {
+            request_id: format!("token-{name}"),
+            created: Some(timestamp(MORNING_MS)),
+            role: role.into(),
+            bic: bic.to_owned(),
+            label: name.to_owned(),
+        };
+        let answer = operator.admin.create_token(request).await?.into_inner();
+        tokens.insert(name.to_owned(), answer.token);
+    }
+    Ok(tokens)
+}
+
+/// Deposits an amount of every asset for every bank, over a server at `address`.
+pub async fn fund(
+    address: &str,
+    tokens: &BTreeMap<String, String>,
+    amount: &str,
+) -> anyhow::Result<()> {
+    for (asset, _, agent) in ASSETS {
+        let agent = Client::connect(address, &tokens[agent]).await?;
+        for bic in BANKS {
+            deposit(agent.clone(), bic, asset, amount).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A gross payment of today; change what the test is about.

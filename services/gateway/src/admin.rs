@@ -255,6 +255,7 @@ impl<E: Engine, R: Reads> AdminService for Gateway<E, R> {
         let answered = self.query(call, Query::Statistics, 0).await?;
         let (sequence, time) = (answered.sequence.0, answered.time);
         let counts = view!(answered, Statistics)?;
+        let standing = self.reads.standing();
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             scheme: scheme
@@ -270,6 +271,10 @@ impl<E: Engine, R: Reads> AdminService for Gateway<E, R> {
             settled: counts.settled,
             rejected: counts.rejected,
             waiting: counts.waiting,
+            role: standing.role.into(),
+            journal: standing.journal,
+            leader: standing.leader,
+            processes: standing.processes,
         }))
     }
 }

@@ -6,9 +6,10 @@ use settlement_core::command::{CutOffPurpose, FixedSide};
 use settlement_core::ids::{Bic, Sequence, Timestamp};
 use settlement_core::instruction::Kind;
 use settlement_core::view::{
-    AssetTotals, AssetView, BilateralView, ClosingChange, ControlTotal, CycleState, CycleView,
-    ExplanationView, FundView, FundingRow, InstructionAnswer, PositionView, QuoteLimitView,
-    QuoteRequestView, QuoteState, QuoteView, RoundingLine, RunTotals, Status, Waiting, WhatIfView,
+    AssetTotals, AssetView, AwaitedView, BilateralView, ClosingChange, ControlTotal, CycleState,
+    CycleView, ExplanationView, FundView, FundingRow, InstructionAnswer, PositionView,
+    QuoteLimitView, QuoteRequestView, QuoteState, QuoteView, RoundingLine, RunTotals, Status,
+    Waiting, WhatIfView,
 };
 use valuta_proto::v1;
 
@@ -184,6 +185,7 @@ pub(crate) fn explanation(view: &ExplanationView, reader: Option<Bic>) -> v1::Ex
     v1::Explanation {
         status: Some(instruction_status(&view.answer)),
         test: match view.behind {
+            Some(_) if view.by_group => "group".to_owned(),
             Some(_) => "order".to_owned(),
             None => binding_test.clone(),
         },
@@ -204,6 +206,31 @@ pub(crate) fn explanation(view: &ExplanationView, reader: Option<Bic>) -> v1::Ex
         smallest_pay_in: view
             .smallest_pay_in
             .map_or_else(String::new, |pay_in| tell(amount(pay_in, view.asset))),
+        awaited: view.awaited.as_deref().map(awaited),
+    }
+}
+
+fn awaited(view: &AwaitedView) -> v1::Awaited {
+    let few = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    let texts = |bics: &[Bic]| bics.iter().map(Bic::to_string).collect();
+    let progress = &view.progress;
+    let group = view.group.as_ref();
+    v1::Awaited {
+        progress: Some(v1::ConditionsProgress {
+            approved_by: texts(&progress.approved_by),
+            approvals_missing: texts(&progress.approvals_missing),
+            approvals_outstanding: progress.approvals_outstanding,
+            preimage_shown: progress.preimage_shown,
+            group_ready: few(progress.group_ready),
+        }),
+        hash_lock: view
+            .hash_lock
+            .map_or_else(Default::default, |hash| hash.0.to_vec()),
+        not_before: view.not_before.map(time),
+        until: view.until.map(time),
+        group_id: group.map_or_else(String::new, |group| group.id.as_str().to_owned()),
+        group_members: group.map_or(0, |group| u32::from(group.members)),
+        group_missing: few(view.group_missing),
     }
 }
 

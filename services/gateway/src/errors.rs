@@ -160,6 +160,12 @@ pub(crate) fn engine(error: EngineError) -> Status {
         )
         .retry_after(RETRY_AFTER)
         .into(),
+        EngineError::ReadOnly => Failure::new(
+            Code::FailedPrecondition,
+            "READ_ONLY",
+            "this service takes no writes: send them to a gateway",
+        )
+        .into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::errors::invalid;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use std::fmt::Display;
 use tonic::Status;
 
 /// Of a request that names no size.
@@ -19,13 +20,22 @@ pub(crate) fn size(page_size: i32) -> Result<usize, Status> {
     }
 }
 
-/// Opaque to callers: `name:number`, so that one list's token is no other's.
-pub(crate) fn token(list: &str, next: u64) -> String {
+/// Opaque to callers: `name:place`, so that one list's token is no other's. Most places are numbers.
+pub(crate) fn token(list: &str, next: impl Display) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("{list}:{next}"))
 }
 
 /// `None` for the first page.
 pub(crate) fn start(list: &str, token: &str) -> Result<Option<u64>, Status> {
+    start_at(list, token, |place| place.parse().ok())
+}
+
+/// The same of a list whose places are no numbers; `read` knows their form.
+pub(crate) fn start_at<P>(
+    list: &str,
+    token: &str,
+    read: impl FnOnce(&str) -> Option<P>,
+) -> Result<Option<P>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -33,7 +43,7 @@ pub(crate) fn start(list: &str, token: &str) -> Result<Option<u64>, Status> {
         .decode(token)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .and_then(|text| text.strip_prefix(list)?.strip_prefix(':')?.parse().ok());
+        .and_then(|text| read(text.strip_prefix(list)?.strip_prefix(':')?));
     match next {
         Some(next) => Ok(Some(next)),
         None => Err(invalid("page_token", "not a token of this list")),
@@ -41,11 +51,11 @@ pub(crate) fn start(list: &str, token: &str) -> Result<Option<u64>, Status> {
 }
 
 /// The token of the page after `rows`; empty after the last. Lists read one row more than a page.
-pub(crate) fn cut<T>(
+pub(crate) fn cut<T, P: Display>(
     rows: &mut Vec<T>,
     size: usize,
     list: &str,
-    next: impl Fn(&T) -> u64,
+    next: impl Fn(&T) -> P,
 ) -> String {
     if rows.len() <= size {
         return String::new();

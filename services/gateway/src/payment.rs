@@ -363,8 +363,13 @@ fn filter(
     limit: usize,
 ) -> Result<ListFilter, Status> {
     let named = optional("participant", &request.participant, fields::bic)?;
+    let participant = auth::reads_named(call.caller, named)?;
+    if request.awaiting_my_approval && participant.is_none() {
+        return Err(errors::missing("participant"));
+    }
     Ok(ListFilter {
-        participant: auth::reads_named(call.caller, named)?,
+        participant,
+        awaiting_approval: request.awaiting_my_approval,
         status: status_filter(request.status)?,
         lane: lane_filter(request.lane)?,
         kind: kind_filter(request.kind)?,

@@ -16,10 +16,11 @@ use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::watch;
+use valuta_proto::v1;
 
 pub use settlement_core::rows::{
     AnchorRow, BatchFilter, BatchRow, ChangeRow, InstructionRow, ListFilter, PostingRow,
-    ReceivedRow, StatusFilter,
+    ReceivedRow, RunOrder, StatusFilter,
 };
 
 /// Why the engine did not take a call; nothing of it was written.
@@ -36,6 +37,9 @@ pub enum EngineError {
     /// The operator: the engine has stopped and answers nothing more.
     #[error("the engine has stopped")]
     Stopped,
+    /// The caller: writes go to another service.
+    #[error("this service takes no writes")]
+    ReadOnly,
 }
 
 /// An answer to a query, and what it was read at.
@@ -138,11 +142,28 @@ pub struct ReceiptRow {
     pub text: String,
 }
 
+/// Which process this is, who leads, and how far each process has come, as this one knows. In the wire's
+/// form: the core knows of no processes.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Standing {
+    /// Of this process.
+    pub role: v1::ProcessRole,
+    /// The journal's id, 32 hex digits.
+    pub journal: String,
+    /// `None`: not known.
+    pub leader: Option<v1::LeaderStatus>,
+    /// This one first.
+    pub processes: Vec<v1::ProcessStatus>,
+}
+
 /// What follows the journal: the read model and the ledger. A blocking store behind it belongs on
 /// the runtime's blocking threads.
 pub trait Reads: Clone + Send + Sync + 'static {
     /// The sequence up to which everything below, but anchors, is complete; as it rises.
     fn projected(&self) -> watch::Receiver<u64>;
+
+    /// How far this process and all others are.
+    fn standing(&self) -> Standing;
 
     /// The newest anchored batch's number, as it rises; 0 before the first.
     fn anchored(&self) -> watch::Receiver<u64>;

@@ -5,18 +5,23 @@ use crate::convert;
 use crate::errors;
 use crate::fields;
 use crate::gateway::{Gateway, Write, view};
+use crate::paging;
 use crate::ports::{Engine, Reads};
 use crate::quotes;
 use fx::{BestRate, DecimalText};
 use rust_decimal::Decimal;
 use settlement_core::command::{Action, RateLine, RateRules};
-use settlement_core::view::{BestRates, Query, RateQuestion};
+use settlement_core::ids::Bic;
+use settlement_core::instruction::ShortText;
+use settlement_core::view::{BestRates, Query, QuoteRequestQuestion, RateQuestion};
 use tonic::{Request, Response, Status};
 use valuta_proto::v1;
 use valuta_proto::v1::fx_service_server::FxService;
 
 type Answer<T> = Result<Response<T>, Status>;
 
+/// The list of open quote requests, in page tokens.
+const QUOTE_REQUESTS: &str = "quote_requests";
 /// Of a rate's source.
 const SOURCE_CHARS_MAX: usize = 35;
 /// Of a rate's text for people.
@@ -129,12 +134,22 @@ impl<E: Engine, R: Reads> FxService for Gateway<E, R> {
         request: Request<v1::ListQuoteRequestsRequest>,
     ) -> Answer<v1::ListQuoteRequestsResponse> {
         let (call, request) = self.open(request)?;
-        let query = Query::OpenQuoteRequests(auth::reads_for(call.caller)?);
+        let size = paging::size(request.page_size)?;
+        let query = Query::OpenQuoteRequests(QuoteRequestQuestion {
+            provider: auth::reads_for(call.caller)?,
+            after: paging::start_at(QUOTE_REQUESTS, &request.page_token, place)?,
+            limit: size + 1,
+        });
         let found = self.query(call, query, request.min_sequence).await?;
-        let requests = view!(found, QuoteRequests)?.into_iter();
+        let mut requests = view!(found, QuoteRequests)?;
+        let next_page_token = paging::cut(&mut requests, size, QUOTE_REQUESTS, |last| {
+            format!("{}/{}", last.taker, last.request.id)
+        });
+        let requests = requests.into_iter();
         let requests = requests.map(|found| quotes::offers_for(call.caller, found));
         Ok(Response::new(v1::ListQuoteRequestsResponse {
             quote_requests: requests.map(convert::quote_request).collect(),
+            next_page_token,
         }))
     }
 
@@ -321,4 +336,13 @@ fn rate((line, is_stale): &(RateLine, bool)) -> v1::Rate {
         time: Some(convert::time(line.time)),
         source: line.source.clone(),
     }
+}
+
+/// A request's place in the list of open ones: `taker/id`.
+fn place(text: &str) -> Option<(Bic, ShortText)> {
+    let (taker, id) = text.split_once('/')?;
+    Some((
+        Bic::parse(taker.as_bytes())?,
+        ShortText::parse(id.as_bytes())?,
+    ))
 }

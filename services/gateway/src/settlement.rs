@@ -7,7 +7,7 @@ use crate::errors;
 use crate::fields::{self, optional};
 use crate::gateway::{Call, Gateway, Write, view};
 use crate::paging;
-use crate::ports::{BatchFilter, BatchRow, Engine, Reads};
+use crate::ports::{BatchFilter, BatchRow, Engine, Reads, RunOrder};
 use crate::rejection;
 use fx::{AssetCode, DecimalText};
 use settlement_core::command::{Action, Caller, Movement, MovementKind, Refusal};
@@ -382,5 +382,11 @@ fn batch(row: BatchRow, reader: Option<Bic>) -> v1::Batch {
         header,
         anchored,
         log_index,
+        order: match row.order {
+            None => v1::BatchOrder::Unspecified,
+            Some(RunOrder::Kept) => v1::BatchOrder::Kept,
+            Some(RunOrder::Bypassed { .. }) => v1::BatchOrder::Bypassed,
+        } as i32,
+        optimal: row.order.is_some_and(RunOrder::is_optimal),
     }
 }

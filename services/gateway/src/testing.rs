@@ -4,7 +4,7 @@
 
 use crate::ports::{
     Answered, BatchFilter, BatchRow, ChangeRow, CheckpointRow, Content, Engine, EngineError,
-    InstructionRow, ListFilter, ReadError, Reads, ReceiptRow, ReceivedRow,
+    InstructionRow, ListFilter, ReadError, Reads, ReceiptRow, ReceivedRow, Standing,
 };
 use fx::AssetCode;
 use settlement_core::command::{Caller, Command, Position, Refusal};
@@ -350,6 +350,13 @@ fn answers_query(view: &View, query: &Query) -> bool {
 impl Reads for Double {
     fn projected(&self) -> watch::Receiver<u64> {
         self.0.projected.subscribe()
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            journal: "0f".repeat(16),
+            ..Standing::default()
+        }
     }
 
     fn anchored(&self) -> watch::Receiver<u64> {

@@ -91,6 +91,11 @@ pub struct FileJournal {
 }
 
 impl FileJournal {
+    /// The epoch that this journal's next record is of: a copied one goes on in that of its last leader.
+    pub fn epoch(&self) -> u64 {
+        self.term.0
+    }
+
     /// Opens the journal in `dir`, or creates one there; repairs a torn tail and says what it did.
     pub fn create_or_open(
         dir: &Path,

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -14,9 +14,20 @@ use rdkafka::error::KafkaError as ClientError;
 use crate::error::KafkaError;
 
 /// librdkafka's log goes where ours goes. It reports each broken connection as an error, which it
-/// is not: it connects again by itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Context;
+/// is not: it connects again by itself. A call that waits for a connection that is refused says only
+/// that its time is up, so why one was refused is kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Context {
+    refused: Arc<Mutex<Option<String>>>,
+}
+
+impl Context {
+    /// Why a connection was refused: a certificate or a password.
+    pub fn refused(&self) -> Option<String> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.clone()
+    }
+}
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -24,7 +35,12 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: ClientError, reason: &str) {
+        use rdkafka::types::RDKafkaErrorCode::{Authentication, SSL};
         tracing::debug!(%error, "librdkafka: {reason}");
+        if matches!(error.rdkafka_error_code(), Some(Authentication | SSL)) {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            *refused = Some(reason.to_owned());
+        }
     }
 }
 
@@ -48,7 +64,7 @@ pub(crate) fn not_made(error: ClientError) -> KafkaError {
     }
 }
 
-pub(crate) fn unavailable(error: ClientError) -> KafkaError {
+pub(crate) fn unavailable(error: &ClientError) -> KafkaError {
     KafkaError::Unavailable(error.to_string())
 }
 

@@ -113,6 +113,15 @@ impl KafkaConfig {
         }
     }
 
+    /// Whether librdkafka takes the properties, and none of them is ours. Connects to nobody.
+    ///
+    /// # Errors
+    /// What is wrong with one that is.
+    pub fn check_properties(&self) -> Result<(), KafkaError> {
+        let client = self.common()?.create_native_config();
+        client.map(drop).map_err(crate::client::not_made)
+    }
+
     fn common(&self) -> Result<ClientConfig, KafkaError> {
         if let Some(clash) = self.properties.keys().find(|name| is_ours(name)) {
             return Err(KafkaError::PropertyIsOurs {

@@ -1,7 +1,7 @@
 //! The messages of partitions, each in order, from an offset.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as ClientError;
@@ -12,6 +12,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::client::{self, Context, not_made};
 use crate::config::KafkaConfig;
 use crate::error::KafkaError;
+
+/// A broker that refuses a connection does so soon.
+const REFUSAL_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads on by itself, ahead of who asks, over every change of the partition's leader.
 pub(crate) struct Fetch {
@@ -38,7 +41,7 @@ impl Fetch {
     ) -> Result<Self, KafkaError> {
         use rdkafka::config::FromClientConfigAndContext;
         let settings = config.consumer(&format!("{}-reader", config.topic))?;
-        let consumer = BaseConsumer::from_config_and_context(&settings, Context);
+        let consumer = BaseConsumer::from_config_and_context(&settings, Context::default());
         let fetch = Self {
             consumer: consumer.map_err(not_made)?,
             topic: config.topic.clone(),
@@ -86,6 +89,22 @@ impl Fetch {
     pub fn offset(message: &BorrowedMessage<'_>) -> u64 {
         client::offset(message.offset())
     }
+}
+
+/// Why the brokers refuse connections, if they do: a certificate, a password. Of an admin client nobody
+/// hears it; of a consumer, who polls it.
+pub(crate) fn refusal(config: &KafkaConfig) -> Option<String> {
+    let fetch = Fetch::open(config, 0, 0).ok()?;
+    let until = Instant::now() + REFUSAL_WITHIN;
+    while Instant::now() < until {
+        // What comes is of no interest: only that the client was asked.
+        let _ = fetch.next(REFUSAL_WITHIN / 20);
+        let refused = fetch.consumer.context().refused();
+        if refused.is_some() {
+            return refused;
+        }
+    }
+    None
 }
 
 fn is_lost(error: &ClientError) -> bool {

@@ -21,7 +21,7 @@ use valuta_journal::JournalId;
 use crate::client::{self, Context, block_on, not_made, unavailable};
 use crate::config::{CALL_TIMEOUT, KafkaConfig, MESSAGE_BYTES_MAX};
 use crate::error::KafkaError;
-use crate::fetch::{Fetch, Fetched};
+use crate::fetch::{Fetch, Fetched, refusal};
 use crate::link::{Delivery, Link, Outgoing, ProducerLink};
 use crate::message::{Kind, RawRecord};
 use crate::rule::Term;
@@ -181,7 +181,7 @@ pub(crate) struct Admin {
 impl Admin {
     pub fn new(config: &KafkaConfig) -> Result<Self, KafkaError> {
         use rdkafka::config::FromClientConfigAndContext;
-        let client = AdminClient::from_config_and_context(&config.admin()?, Context);
+        let client = AdminClient::from_config_and_context(&config.admin()?, Context::default());
         Ok(Self {
             client: client.map_err(not_made)?,
             config: config.clone(),
@@ -209,7 +209,11 @@ impl Admin {
             .request_timeout(Some(2 * CALL_TIMEOUT))
             .operation_timeout(Some(CALL_TIMEOUT));
         let answers = block_on(self.client.create_topics([&topic], &options));
-        match answers.map_err(unavailable)?.into_iter().next() {
+        match answers
+            .map_err(|error| self.unavailable(&error))?
+            .into_iter()
+            .next()
+        {
             Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
                 Err(KafkaError::Refused {
                     action: "create",
@@ -255,11 +259,22 @@ impl Admin {
         })
     }
 
+    /// The brokers do not answer, and why they refuse to, if they do.
+    fn unavailable(&self, error: &ClientError) -> KafkaError {
+        KafkaError::Unavailable(match refusal(&self.config) {
+            Some(reason) => format!("{error}: {reason}"),
+            None => error.to_string(),
+        })
+    }
+
     fn check_configs(&self, wrong: &mut Vec<Wrong>) -> Result<(), KafkaError> {
         let topic = ResourceSpecifier::Topic(&self.config.topic);
         let options = AdminOptions::new().request_timeout(Some(CALL_TIMEOUT));
         let answers = block_on(self.client.describe_configs([&topic], &options));
-        let answer = answers.map_err(unavailable)?.into_iter().next();
+        let answer = answers
+            .map_err(|error| self.unavailable(&error))?
+            .into_iter()
+            .next();
         let found = match answer {
             // A broker that has not heard of the topic yet describes nothing.
             Some(Ok(found)) if found.entries.is_empty() => return Err(self.no_topic()),
@@ -294,7 +309,7 @@ impl Admin {
     fn leading_broker(&self) -> Result<i32, KafkaError> {
         let topic = Some(self.config.topic.as_str());
         let metadata = self.client.inner().fetch_metadata(topic, CALL_TIMEOUT);
-        let metadata = metadata.map_err(unavailable)?;
+        let metadata = metadata.map_err(|error| self.unavailable(&error))?;
         let partitions = metadata.topics().first().map(|topic| topic.partitions());
         let leader = partitions.and_then(|partitions| Some(partitions.first()?.leader()));
         leader
@@ -305,7 +320,7 @@ impl Admin {
     fn replicas(&self) -> Result<Replicas, KafkaError> {
         let topic = Some(self.config.topic.as_str());
         let metadata = self.client.inner().fetch_metadata(topic, CALL_TIMEOUT);
-        let metadata = metadata.map_err(unavailable)?;
+        let metadata = metadata.map_err(|error| self.unavailable(&error))?;
         let Some(found) = metadata.topics().first() else {
             return Err(self.no_topic());
         };
@@ -349,7 +364,7 @@ impl Admin {
                 Ok((first, end)) => return Ok((client::offset(first), client::offset(end))),
                 Err(error) if is_between_leaders(&error) && Instant::now() < deadline => {}
                 Err(error) if is_unknown(&error) => return Err(self.no_topic()),
-                Err(error) => return Err(unavailable(error)),
+                Err(error) => return Err(unavailable(&error)),
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -342,7 +342,7 @@ pub async fn leads(leader: &Leader, options: &LinkOptions) -> bool {
     })
 }
 
-async fn channel(address: &str, authority: Option<&str>) -> Result<Channel, Status> {
+pub(crate) async fn channel(address: &str, authority: Option<&str>) -> Result<Channel, Status> {
     let failed = |error: tonic::transport::Error| Status::unavailable(error.to_string());
     let mut endpoint = Endpoint::from_shared(address.to_owned())
         .map_err(failed)?

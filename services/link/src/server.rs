@@ -1,5 +1,6 @@
 //! An engine's side: while it leads, it takes what gateways send, in the order of each stream.
 
+use crate::report::{self, TakeReport};
 use crate::{HINDERED, MESSAGE_BYTES_MAX, Secret};
 use bytes::Bytes;
 use settlement_core::command::Command;
@@ -11,7 +12,7 @@ use valuta_engine::{EngineError, Handle};
 use valuta_proto::link::engine_link_server::{EngineLink, EngineLinkServer};
 use valuta_proto::link::to_engine::Request as Asked;
 use valuta_proto::link::to_gateway::Answer;
-use valuta_proto::link::{ToEngine, ToGateway, Unavailable};
+use valuta_proto::link::{ProcessReport, Roster, ToEngine, ToGateway, Unavailable};
 
 /// The engine while this process leads; `None` while it stands by.
 pub type Leading = watch::Receiver<Option<Lead>>;
@@ -36,12 +37,18 @@ const ANSWERS_WAITING: usize = 256;
 pub struct EngineLinkService {
     leading: Leading,
     secret: Secret,
+    reports: TakeReport,
 }
 
 impl EngineLinkService {
     /// As a service to be served.
-    pub fn server(leading: Leading, secret: Secret) -> EngineLinkServer<Self> {
-        EngineLinkServer::new(Self { leading, secret })
+    pub fn server(leading: Leading, secret: Secret, reports: TakeReport) -> EngineLinkServer<Self> {
+        let service = Self {
+            leading,
+            secret,
+            reports,
+        };
+        EngineLinkServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
@@ -57,7 +64,7 @@ impl EngineLink for EngineLinkService {
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         self.secret.check(request.metadata())?;
         let leading = self.leading.borrow().clone();
-        let lead = leading.ok_or_else(|| Status::unavailable("this engine does not lead"))?;
+        let lead = leading.ok_or_else(does_not_lead)?;
         let hindered = lead.hindrance.borrow().is_some();
         let (answers, outgoing) = mpsc::channel(ANSWERS_WAITING);
         tokio::spawn(take_all(lead, request.into_inner(), answers));
@@ -68,6 +75,19 @@ impl EngineLink for EngineLinkService {
         }
         Ok(response)
     }
+
+    async fn report(&self, request: Request<ProcessReport>) -> Result<Response<Roster>, Status> {
+        self.secret.check(request.metadata())?;
+        if self.leading.borrow().is_none() {
+            return Err(does_not_lead());
+        }
+        let roster = report::answer(&request.into_inner(), &self.reports)?;
+        Ok(Response::new(roster))
+    }
+}
+
+fn does_not_lead() -> Status {
+    Status::unavailable("this engine does not lead")
 }
 
 type Answers = mpsc::Sender<Result<ToGateway, Status>>;

@@ -8,6 +8,7 @@ mod support;
 
 use settlement_core::command::{Action, Caller};
 use settlement_core::view::Status;
+use std::sync::Arc;
 use std::time::Duration;
 use support::{Held, Running, a_while, ask, command, flat, payment, payments, statistics};
 use tokio::net::TcpListener;
@@ -16,9 +17,20 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use valuta_engine::{EngineError, Handle};
 use valuta_journal::{Fault, FaultPoint, Leader, MemoryJournal};
-use valuta_link::{EngineLinkService, Lead, Link, LinkOptions, Secret, leads};
+use valuta_link::{EngineLinkService, Lead, Link, LinkOptions, Reporter, Secret, Told, leads};
+use valuta_proto::v1::ProcessStatus;
 
 const SECRET: &str = "a secret of the scheme";
+
+/// A leader that knows what it was told last.
+fn mirror(processes: Vec<ProcessStatus>) -> Told {
+    Told {
+        sequence: processes.len() as u64,
+        processes,
+        time_ms: -1,
+        batches: 7,
+    }
+}
 
 /// A process that could lead.
 struct Process {
@@ -33,7 +45,8 @@ impl Process {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (leads, leading) = watch::channel(None);
-        let service = EngineLinkService::server(leading, Secret::new(SECRET).unwrap());
+        let service =
+            EngineLinkService::server(leading, Secret::new(SECRET).unwrap(), Arc::new(mirror));
         let server = tokio::spawn(async move {
             let incoming = TcpListenerStream::new(listener);
             let server = Server::builder().add_service(service);
@@ -196,6 +209,32 @@ async fn a_leader_leads_while_it_answers_and_its_journal_takes_records() {
     let stopped = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", stopped.local_addr().unwrap());
     assert!(!leads(&Leader { address, ..leader }, &options).await);
+}
+
+/// One reporter over the times: nobody leads, one does, it is gone, another does.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_go_to_whoever_leads() {
+    let (first, second) = (Process::start().await, Process::start().await);
+    let running = Running::with_scheme(Held::memory()).await;
+    let mut reporter = Reporter::new(options(SECRET, LONG));
+    let (one, two) = (first.leader(1).unwrap(), second.leader(2).unwrap());
+    let told = [ProcessStatus {
+        process: "p".to_owned(),
+        sequence: Some(3),
+        ..ProcessStatus::default()
+    }];
+    assert!(reporter.report(&one, &told).await.is_err(), "it stands by");
+    first.lead(&running.handle);
+    for turn in 0..2 {
+        let heard = reporter.report(&one, &told).await.unwrap();
+        assert_eq!(heard, mirror(told.to_vec()), "{turn}");
+    }
+    first.server.abort();
+    second.lead(&running.handle);
+    let heard = reporter.report(&two, &told).await.unwrap();
+    assert_eq!((heard.batches, heard.time_ms), (7, -1));
+    let mut stranger = Reporter::new(options("another secret, as long", LONG));
+    assert!(stranger.report(&two, &told).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use settlement_core::ids::{CycleName, Date};
 use settlement_core::instruction::LegKind;
 use settlement_core::instruction::{Kind, Lane, Priority};
 use settlement_core::rejection::Rejection;
+use settlement_core::rows::RunOrder;
 use settlement_core::view::{Status, Waiting};
 
 /// A status in columns.
@@ -88,7 +89,7 @@ pub fn status_of(columns: &StatusColumns) -> Option<Status> {
     })
 }
 
-fn waiting_number(waiting: Waiting) -> u8 {
+pub(crate) fn waiting_number(waiting: Waiting) -> u8 {
     match waiting {
         Waiting::Unmatched => 1,
         Waiting::Order => 2,
@@ -117,6 +118,25 @@ fn waiting_of(number: u8) -> Option<Waiting> {
 
 fn rejection_bytes(rejection: &Rejection) -> Vec<u8> {
     minicbor::to_vec(rejection).expect("a Vec takes every byte")
+}
+
+/// 1 kept, 2 bypassed, 3 bypassed and proven optimal.
+pub fn run_order_number(order: RunOrder) -> u8 {
+    match order {
+        RunOrder::Kept => 1,
+        RunOrder::Bypassed { optimal: false } => 2,
+        RunOrder::Bypassed { optimal: true } => 3,
+    }
+}
+
+/// Back from the number.
+pub fn run_order_of(number: u8) -> Option<RunOrder> {
+    Some(match number {
+        1 => RunOrder::Kept,
+        2 => RunOrder::Bypassed { optimal: false },
+        3 => RunOrder::Bypassed { optimal: true },
+        _ => return None,
+    })
 }
 
 /// As on the wire: 1 payment, 2 cover, 3 return, 4 trade side.

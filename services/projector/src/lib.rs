@@ -36,9 +36,9 @@ pub use postgres::{
 pub use projection::RecordError;
 pub use projector::{ProjectError, run};
 pub use rows::{
-    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, LegAdded,
-    MemberAdded, MovementAdded, OrderAdded, PartyAdded, PostingAdded, QueuePlace, QuoteAdded,
-    Roles, Rows, ScheduleAdded, Standing, StandingChanged,
+    ApprovalAdded, BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange,
+    InstructionAdded, LegAdded, MemberAdded, MovementAdded, OrderAdded, PartyAdded, PostingAdded,
+    QueuePlace, QuoteAdded, Roles, Rows, ScheduleAdded, Standing, StandingChanged,
 };
 pub use sqlite::{SqliteAnchors, SqliteReadModel, SqliteStore};
 pub use store::{Anchors, Store, StoreError};

@@ -63,7 +63,8 @@ impl LiveParties {
     }
 }
 
-/// The parties of an accepted instruction: who sent it, and who is debited or credited by a leg.
+/// The parties of an accepted instruction: who sent it, who is debited or credited by a leg, and who may
+/// approve it.
 pub(crate) fn parties_of(
     order: &Order,
     directory: &Directory,
@@ -82,6 +83,12 @@ pub(crate) fn parties_of(
             directory.account(leg.creditor).participant,
             Roles::CREDITOR,
         );
+    }
+    let conditions = order.conditions.iter();
+    let approvals = conditions.filter_map(|conditions| conditions.approvals.as_ref());
+    let approvers = approvals.flat_map(|approvals| &approvals.of);
+    for approver in approvers.filter_map(|&bic| directory.participant_id(bic)) {
+        add(parties, approver, Roles::APPROVER);
     }
     parties.sort_unstable();
 }

@@ -28,6 +28,7 @@ mod read;
 mod rebuild;
 mod schema;
 mod session;
+mod tls;
 mod value;
 mod watch;
 mod write;

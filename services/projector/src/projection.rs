@@ -5,9 +5,9 @@
 
 use crate::parties::{LiveParties, parties_of};
 use crate::rows::{
-    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, LegAdded,
-    MemberAdded, MovementAdded, OrderAdded, PartyAdded, PostingAdded, QueuePlace, QuoteAdded,
-    Roles, Rows, ScheduleAdded, Standing,
+    ApprovalAdded, BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange,
+    InstructionAdded, LegAdded, MemberAdded, MovementAdded, OrderAdded, PartyAdded, PostingAdded,
+    QueuePlace, QuoteAdded, Roles, Rows, ScheduleAdded, Standing,
 };
 use settlement_core::command::{CutOffPurpose, FixedSide, Position, QuoteTerms};
 use settlement_core::directory::Directory;
@@ -18,6 +18,7 @@ use settlement_core::ids::{
 };
 use settlement_core::instruction::Identity;
 use settlement_core::record::{self, Input, PayloadError};
+use settlement_core::rows::RunOrder;
 use settlement_core::view::Status;
 use valuta_journal::Record;
 
@@ -149,6 +150,7 @@ impl Projection {
             self.parties.forget(instruction);
         }
         if writes {
+            self.approval(event, rows);
             scheme_rows(at, event, self.follower.directory(), rows);
             if let Event::Moved { .. } = event {
                 let batch = self.moved_in.take();
@@ -160,6 +162,20 @@ impl Projection {
             }
         }
         Ok(())
+    }
+
+    fn approval(&self, event: &Event, rows: &mut Rows) {
+        let Event::Approved { sequence, approver } = event else {
+            return;
+        };
+        let directory = self.follower.directory();
+        let approver = directory.participant_id(*approver);
+        rows.approvals
+            .extend(approver.map(|participant| ApprovalAdded {
+                participant,
+                instruction: *sequence,
+                day: self.parties.day_of(*sequence),
+            }));
     }
 
     /// A new instruction: its parties are remembered, and it gets its row.
@@ -511,6 +527,7 @@ fn batch_row(at: &At<'_>, batch: &Batch, directory: &Directory) -> BatchAdded {
         sequence: at.sequence,
         member_count: batch.member_count,
         certificate_hash: batch.certificate_hash,
+        order: RunOrder::of(batch.bypassed),
         postings: accounts.chain(mirrors).collect(),
     }
 }

@@ -197,7 +197,6 @@ impl<S: Store> Following<S> {
         let cursor = self.reader.cursor();
         write(&mut self.store, &mut self.rows, &mut self.transaction_rows)?;
         self.store.commit(&cursor)?;
-        metrics::counter!("valuta_projector_sequence").absolute(cursor.sequence);
         (self.transaction_rows, self.uncommitted) = (0, false);
         progress(Sequence(cursor.sequence));
         Ok(())

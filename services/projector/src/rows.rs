@@ -8,6 +8,7 @@ use settlement_core::ids::{
     AccountId, AssetId, BatchNumber, Bic, CycleName, Date, ParticipantId, Sequence, Timestamp,
 };
 use settlement_core::instruction::{Identity, Lane, LegKind, Priority, ShortText};
+use settlement_core::rows::RunOrder;
 use settlement_core::view::Status;
 use std::collections::BTreeMap;
 
@@ -22,6 +23,12 @@ impl Roles {
     pub const DEBTOR: Self = Self(2);
     /// Is credited by a leg.
     pub const CREDITOR: Self = Self(4);
+    /// Is named as one of those that may approve it.
+    pub const APPROVER: Self = Self(8);
+    /// Has approved it.
+    pub const APPROVED: Self = Self(16);
+    /// Of those whose money it moves, and who sent it.
+    pub const PRINCIPALS: Self = Self(1 | 2 | 4);
 
     /// Whether it has every role of `other`.
     pub const fn has(self, other: Self) -> bool {
@@ -137,6 +144,16 @@ pub struct PartyAdded {
     pub roles: Roles,
 }
 
+/// A named approver has approved.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs)]
+pub struct ApprovalAdded {
+    pub participant: ParticipantId,
+    pub instruction: Sequence,
+    /// The instruction's.
+    pub day: Date,
+}
+
 /// A status change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
@@ -222,6 +239,7 @@ pub struct BatchAdded {
     pub sequence: Sequence,
     pub member_count: u32,
     pub certificate_hash: Option<[u8; 32]>,
+    pub order: RunOrder,
     pub postings: Vec<PostingAdded>,
 }
 
@@ -307,6 +325,8 @@ pub struct Rows {
     /// Of instructions in earlier rows.
     pub standings: BTreeMap<Sequence, StandingChanged>,
     pub parties: Vec<PartyAdded>,
+    /// Of instructions in these rows or earlier ones.
+    pub approvals: Vec<ApprovalAdded>,
     pub changes: Vec<ChangeAdded>,
     /// Of changes that are no entries.
     pub concerns: Vec<Concern>,
@@ -327,6 +347,7 @@ impl Rows {
             + self.legs.len()
             + self.standings.len()
             + self.parties.len()
+            + self.approvals.len()
             + self.changes.len()
             + self.concerns.len()
             + self.credits.len()
@@ -375,6 +396,7 @@ impl Rows {
         self.legs.clear();
         self.standings.clear();
         self.parties.clear();
+        self.approvals.clear();
         self.changes.clear();
         self.concerns.clear();
         self.credits.clear();

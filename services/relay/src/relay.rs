@@ -71,7 +71,6 @@ impl BatchSink for Ledger {
         if let Added::New(anchor) = Ledger::add(self, batch)? {
             tracing::info!(batch = batch.number, index = anchor.index, "anchored");
         }
-        metrics::gauge!("valuta_anchored_batch").set(batch.number as f64);
         Ok(())
     }
 }

@@ -56,13 +56,16 @@ pub struct Span {
 }
 
 /// The most that one account may pay another, net of what comes back, in one run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Cap {
     /// The account that pays.
+    #[n(0)]
     pub debtor: u32,
     /// The account that is paid.
+    #[n(1)]
     pub creditor: u32,
     /// Minor units, 0 or above.
+    #[n(2)]
     pub amount: i64,
 }
 

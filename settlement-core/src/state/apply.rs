@@ -35,7 +35,7 @@ impl State {
         self.note_day(sequence, now);
         self.requests.count_event(sequence);
         match event {
-            Event::Accepted { order, entry } => self.accept(sequence, now, order, *entry),
+            Event::Accepted { order, entry } => self.accept(sequence, order, *entry),
             Event::Refused {
                 identity,
                 digest,
@@ -61,13 +61,13 @@ impl State {
                 rejection,
             } => {
                 let id = self.entry_of(*sequence);
-                let count = self.withdraw(id, now);
+                let count = self.withdraw(id);
                 self.statistics.rejected += count;
                 self.end(id, Standing::Rejected(*rejection));
             }
             Event::Cancelled { sequence } => {
                 let id = self.entry_of(*sequence);
-                let count = self.withdraw(id, now);
+                let count = self.withdraw(id);
                 self.statistics.cancelled += count;
                 self.end(id, Standing::Cancelled);
             }
@@ -118,10 +118,11 @@ impl State {
                 cycle,
                 settled,
                 batch,
-            } => self.take_run(*cycle, settled, batch),
-            Event::CycleRanEmpty { cycle, .. } => {
-                let cycle = self.cycle_mut(*cycle);
-                cycle.ran = Some(cycle.version);
+                caps,
+            } => self.take_run(*cycle, settled, batch, caps),
+            Event::CycleRanEmpty { cycle, caps, .. } => {
+                let before = self.rooms(cycle.value_date, caps);
+                self.note_ran(*cycle, caps, &before);
             }
             Event::CycleCompleted { cycle, into } => self.complete_cycle(*cycle, *into),
             Event::GrossBatchClosed(_) => self.gross_batch.clear(),
@@ -210,7 +211,7 @@ impl State {
         found.expect("decided: the instruction is remembered")
     }
 
-    fn accept(&mut self, sequence: Sequence, now: Timestamp, order: &Order, entry: Entry) {
+    fn accept(&mut self, sequence: Sequence, order: &Order, entry: Entry) {
         let id =
             self.identities
                 .insert(sequence, &order.identity, order.digest, Standing::Unmatched);
@@ -219,7 +220,7 @@ impl State {
             // Of a trade each side counts what it pays itself.
             let own = self.owner(leg.debtor) == order.instructing;
             if own || order.identity.kind != Kind::TradeSide {
-                self.count_paid(leg, order.value_date, now, 1);
+                self.count_paid(leg, order.value_date, 1);
             }
         }
         let terms = self.terms(id, order);
@@ -272,7 +273,7 @@ impl State {
         if entry == Entry::Settled {
             self.statistics.settled += instructions;
             self.keep_documents(parts);
-            return Standing::Settled(self.settle_gross(legs, parts.len()));
+            return Standing::Settled(self.settle_gross(value_date, legs, parts.len()));
         }
         self.statistics.waiting += instructions;
         match entry {
@@ -363,7 +364,7 @@ impl State {
         let id = self.entry_of(unit);
         let unit = self.queues.remove(id);
         let parts = self.parts(id);
-        let batch = self.settle_gross(&unit.legs, parts.len());
+        let batch = self.settle_gross(unit.value_date, &unit.legs, parts.len());
         let count = self.instructions_of(&parts);
         self.statistics.settled += count;
         self.statistics.waiting -= count;
@@ -373,7 +374,7 @@ impl State {
 
     /// A waiting unit leaves for good: what it counted as paid is given back. Answers how many
     /// instructions it is.
-    fn withdraw(&mut self, id: EntryId, now: Timestamp) -> u64 {
+    fn withdraw(&mut self, id: EntryId) -> u64 {
         let parts = self.parts(id);
         let count = self.instructions_of(&parts);
         self.statistics.waiting -= count;
@@ -382,16 +383,16 @@ impl State {
             Standing::Queued => {
                 let unit = self.queues.remove(id);
                 for leg in unit.legs.iter() {
-                    self.count_paid(leg, unit.value_date, now, -1);
+                    self.count_paid(leg, unit.value_date, -1);
                 }
             }
             Standing::Unmatched => {
                 let side = self.unmatched.remove(id);
                 self.groups.forget(side.terms.group, id);
-                self.uncount_side(id, &side.legs, side.value_date, now);
+                self.uncount_side(id, &side.legs, side.value_date);
             }
-            Standing::Pending => self.leave_pending(id, now),
-            Standing::Member(cycle) => self.leave_cycle(cycle, id, count, now),
+            Standing::Pending => self.leave_pending(id),
+            Standing::Member(cycle) => self.leave_cycle(cycle, id, count),
             Standing::Settled(_) | Standing::Rejected(_) | Standing::Cancelled => {
                 panic!("only a waiting unit can leave")
             }
@@ -400,17 +401,17 @@ impl State {
     }
 
     /// Of a trade each side counted what it pays itself.
-    pub(super) fn uncount_side(&mut self, id: EntryId, legs: &Legs, date: Date, now: Timestamp) {
+    pub(super) fn uncount_side(&mut self, id: EntryId, legs: &Legs, date: Date) {
         let sender = self.identities.identity(id).instructing;
         let sender = self.directory.participant_id(sender);
         for leg in legs.iter() {
             if Some(self.owner(leg.debtor)) == sender {
-                self.count_paid(leg, date, now, -1);
+                self.count_paid(leg, date, -1);
             }
         }
     }
 
-    fn leave_cycle(&mut self, cycle: u32, id: EntryId, count: u64, now: Timestamp) {
+    fn leave_cycle(&mut self, cycle: u32, id: EntryId, count: u64) {
         let cycle = &mut self.cycles[cycle as usize];
         let legs = cycle.legs(id).to_vec();
         let date = cycle.name.value_date;
@@ -422,17 +423,18 @@ impl State {
                 amount: leg.amount,
                 kind: crate::instruction::LegKind::Principal,
             };
-            self.count_paid(&leg, date, now, -1);
+            self.count_paid(&leg, date, -1);
         }
     }
 
     /// Counts a leg towards both accounts' caps.
     #[inline]
-    pub(super) fn count_paid(&mut self, leg: &OrderLeg, date: Date, now: Timestamp, sign: i128) {
+    pub(super) fn count_paid(&mut self, leg: &OrderLeg, date: Date, sign: i128) {
         let (debtor, creditor) = (self.owner(leg.debtor), self.owner(leg.creditor));
-        let (today, amount) = (now.date(), sign * i128::from(leg.amount));
-        self.usage.add(date, today, leg.debtor, creditor, amount);
-        self.usage.add(date, today, leg.creditor, debtor, -amount);
+        let amount = sign * i128::from(leg.amount);
+        let usage = &mut self.usage;
+        usage.get_mut(date, leg.debtor, creditor).counted += amount;
+        usage.get_mut(date, leg.creditor, debtor).counted -= amount;
     }
 
     fn hold(&mut self, unit: Sequence, held: bool) {
@@ -515,6 +517,8 @@ impl State {
                 let counterparty = counterparty.expect("decided: the counterparty is there");
                 self.limits
                     .set_bilateral(account, counterparty, line.amount);
+                // There may be more room now.
+                self.queues.touch(account);
             }
         }
     }

@@ -77,11 +77,13 @@ impl State {
         let id = *parts.last().expect("a group has members");
         let priority = self.lowest_priority(&parts);
         let mut legs: Vec<OrderLeg> = Vec::new();
+        let mut ends: Vec<(EntryId, usize)> = Vec::new();
         let mut common: Option<(Terms, crate::instruction::Lane, crate::ids::Date)> = None;
         for &part in &parts {
             let unit = self.pending.remove(part);
             self.groups.forget(unit.terms.group, part);
             legs.extend_from_slice(&unit.legs);
+            ends.push((part, legs.len()));
             let terms = common.map_or(unit.terms, |(terms, ..)| terms.join(unit.terms));
             common = Some((terms, unit.lane, unit.value_date));
         }
@@ -95,7 +97,7 @@ impl State {
             terms,
             trade: None,
         };
-        self.groups.form(id, &parts);
+        self.groups.form(id, &ends);
         let standing = self.enter(entrance, &Legs::new(&legs), &parts);
         for &part in &parts {
             self.identities.set_standing(part, standing);
@@ -106,14 +108,14 @@ impl State {
     }
 
     /// A pending unit leaves for good.
-    pub(super) fn leave_pending(&mut self, id: EntryId, now: Timestamp) {
+    pub(super) fn leave_pending(&mut self, id: EntryId) {
         let unit = self.pending.remove(id);
         self.groups.forget(unit.terms.group, id);
         if unit.trade.is_some() {
-            return self.uncount_side(id, &unit.legs, unit.value_date, now);
+            return self.uncount_side(id, &unit.legs, unit.value_date);
         }
         for leg in unit.legs.iter() {
-            self.count_paid(leg, unit.value_date, now, -1);
+            self.count_paid(leg, unit.value_date, -1);
         }
     }
 

@@ -7,7 +7,7 @@ use super::identities::Standing;
 use crate::command::MovementKind;
 use crate::event::{Batch, Event};
 use crate::ids::{AccountId, CycleName};
-use crate::run::Bitmap;
+use crate::run::{Bitmap, Cap};
 use crate::view::CycleState;
 use std::sync::Arc;
 
@@ -72,12 +72,21 @@ impl State {
         }
     }
 
-    pub(super) fn take_run(&mut self, name: CycleName, settled: &[u8], batch: &Batch) {
+    pub(super) fn take_run(
+        &mut self,
+        name: CycleName,
+        settled: &[u8],
+        batch: &Batch,
+        caps: &[Cap],
+    ) {
+        let before = self.rooms(name.value_date, caps);
         let cycle = self.cycle_mut(name);
         let count =
             u32::try_from(cycle.waiting_count()).expect("a run's units are numbered with u32");
         let settled =
             Bitmap::from_bytes(count, settled).expect("decided: one bit per waiting unit");
+        self.count_settled_members(name, &settled);
+        let cycle = self.cycle_mut(name);
         let places = cycle.settle(&settled);
         for posting in &batch.postings {
             add_at(&mut cycle.funds, posting.account, posting.amount);
@@ -85,7 +94,7 @@ impl State {
         cycle.batches.push(batch.number);
         // The largest set is settled: a run over what is left would settle nothing more.
         cycle.version += 1;
-        cycle.ran = Some(cycle.version);
+        self.note_ran(name, caps, &before);
         for posting in &batch.postings {
             self.accounts[posting.account.0 as usize].reserved += posting.amount;
         }

@@ -14,7 +14,7 @@ use crate::ids::{AccountId, AssetId, BatchNumber, CycleName, Timestamp};
 use crate::instruction::Priority;
 use crate::netting::BilateralNet;
 use crate::risk::{FrozenValue, Model};
-use crate::run::{Bitmap, Leg, Problem};
+use crate::run::{Bitmap, Cap, Leg, Problem};
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::view::CycleState;
@@ -257,6 +257,9 @@ pub(crate) struct Cycle {
     /// The version of which a run's outcome is known.
     #[n(19)]
     pub(crate) ran: Option<u64>,
+    /// Of the caps that the last run read: what it left of their room. More calls for another run.
+    #[cbor(n(28), default)]
+    pub(crate) rooms: Vec<Cap>,
     #[n(20)]
     pub(crate) batches: Vec<BatchNumber>,
     /// As they were at completion.
@@ -324,6 +327,7 @@ impl Cycle {
             net_value: 0,
             version: 0,
             ran: None,
+            rooms: Vec::new(),
             batches: Vec::new(),
             bilateral: Arc::default(),
             members: 0,
@@ -585,6 +589,7 @@ impl Freeze for Cycle {
             net_value: _,
             version: _,
             ran: _,
+            rooms: _,
             batches: _,
             bilateral: _,
             members: _,

@@ -61,7 +61,7 @@ impl State {
             return Ok(if blocked {
                 Entry::Queued
             } else {
-                self.gross_entry(place, unit.legs)
+                self.gross_entry(place, unit.value_date, unit.legs)
             });
         }
         let cycle = self.taking_cycle(unit.value_date, now);

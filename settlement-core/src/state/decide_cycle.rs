@@ -155,7 +155,7 @@ impl State {
         if now < cycle.completion_deadline {
             return Ok(Vec::new());
         }
-        if cycle.waiting_count() > 0 && !cycle.has_run() {
+        if cycle.waiting_count() > 0 && !self.has_outcome(cycle) {
             // Due, and so on its way: its outcome decides who is left behind.
             return Err(Refusal::RunUnderWay);
         }

@@ -130,7 +130,7 @@ impl State {
             (None, None, Some(cycle)) => Entry::Member(cycle.name),
             (None, None, None) => {
                 let id = self.identities.next();
-                self.gross_entry((body.priority, Rank::of(id), id), legs)
+                self.gross_entry((body.priority, Rank::of(id), id), body.value_date, legs)
             }
         };
         let order = Order {
@@ -288,7 +288,7 @@ impl State {
             if let Some(cap) = self.limits.bilateral(leg.debtor, counterparty) {
                 let added = self.paid(legs.iter().filter(counts), leg.debtor, counterparty);
                 let date = context.body.value_date;
-                let paid = self.usage.get(date, leg.debtor, counterparty);
+                let paid = self.usage.get(date, leg.debtor, counterparty).counted;
                 if added > 0 && paid + added > i128::from(cap) {
                     return Err(Rejection::AboveBilateralCap { leg: index });
                 }
@@ -298,7 +298,7 @@ impl State {
     }
 
     /// What legs pay from an account to a counterparty, net of what they bring back.
-    fn paid<'a>(
+    pub(super) fn paid<'a>(
         &self,
         legs: impl Iterator<Item = &'a OrderLeg>,
         account: AccountId,

@@ -19,7 +19,7 @@ use crate::command::{
 use crate::event::Event;
 use crate::ids::{Bic, ParticipantId, Timestamp};
 use crate::instruction::ShortText;
-use crate::view::{QuoteLimitView, QuoteRequestView, QuoteState};
+use crate::view::{QuoteLimitView, QuoteRequestQuestion, QuoteRequestView, QuoteState};
 use fx::{AssetCode, format_minor_units};
 use std::cmp::Reverse;
 
@@ -220,10 +220,15 @@ impl State {
     /// Requests that take offers now, by taker and id; with `provider` those that ask it.
     pub(super) fn open_quote_requests(
         &self,
-        provider: Option<Bic>,
+        question: &QuoteRequestQuestion,
         now: Timestamp,
     ) -> Vec<QuoteRequestView> {
-        let requests = self.quotes.requests();
+        let provider = question.provider;
+        let after = question.after.and_then(|(taker, id)| {
+            let taker = self.directory.participant_id(taker)?;
+            Some((taker, id))
+        });
+        let requests = self.quotes.requests_after(after);
         let open = requests.filter(|(_, request)| now < request.offers_until);
         let asked = open.filter(|((taker, _), request)| {
             provider.is_none_or(|bic| {
@@ -231,6 +236,7 @@ impl State {
             })
         });
         asked
+            .take(question.limit)
             .map(|((taker, _), request)| self.request_view(*taker, request, now))
             .collect()
     }

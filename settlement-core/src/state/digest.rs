@@ -3,6 +3,7 @@
 use super::State;
 use super::cycles::Cycle;
 use super::identities::{EntryId, Standing};
+use super::limits::PaidSums;
 use super::pending::{GroupKey, Terms};
 use crate::ids::Timestamp;
 
@@ -79,7 +80,8 @@ impl State {
         let wide = |amount: i128| crate::event::i128Cbor(amount);
         let mirrors = self.mirrors.iter();
         feed.list(mirrors.map(|mirror| (wide(mirror.total_in), wide(mirror.total_out))));
-        feed.list(self.usage.iter().map(|(key, paid)| (key, wide(paid))));
+        let sums = |(key, sums): (_, PaidSums)| (key, wide(sums.counted), wide(sums.settled));
+        feed.list(self.usage.iter().map(sums));
         let open = self.closed_gross_batch(None, [0; 32]);
         feed.put(open);
         feed.put(self.batches);
@@ -240,6 +242,7 @@ fn feed_cycle(feed: &mut Feed, cycle: &Cycle) {
         &cycle.calendar,
         cycle.model,
         &cycle.values,
+        &cycle.rooms,
     ));
     feed.list(cycle.members().map(|member| {
         let legs: Vec<(u32, u32, i64)> = member

@@ -15,7 +15,7 @@ mod what_if;
 use super::State;
 use super::identities::{EntryId, Standing};
 use super::queues::Place;
-use crate::ids::{CycleName, Sequence, Timestamp};
+use crate::ids::{CycleName, Date, Sequence, Timestamp};
 use crate::instruction::Priority;
 use crate::run::{
     Explainer, Outcome, Part, Parts, Problem, settle_explained, smallest_pay_in, smallest_pay_ins,
@@ -110,6 +110,14 @@ impl FrozenView {
     /// The state itself.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Of a scope's units: gross ones wait for no later day.
+    fn date_of(&self, scope: RunScope) -> Date {
+        match scope {
+            RunScope::Gross => self.time.date(),
+            RunScope::Cycle(name) => name.value_date,
+        }
     }
 
     /// The run of a scope; `None` if there is no such cycle.

@@ -8,7 +8,7 @@ use super::queues::{Place, Queued, debited, net_of};
 use crate::certificate::Certificate;
 use crate::command::AccountState;
 use crate::event::{Batch, Entry, Event, OrderLeg};
-use crate::ids::{Sequence, Timestamp};
+use crate::ids::{Date, Sequence, Timestamp};
 use crate::instruction::{Lane, Priority};
 use crate::rejection::Rejection;
 use crate::run::{self, Problem};
@@ -18,8 +18,11 @@ use std::collections::BTreeSet;
 impl State {
     /// Where a gross unit goes: it settles at once only if it overtakes nobody and can pay.
     #[inline]
-    pub(super) fn gross_entry(&self, place: Place, legs: &[OrderLeg]) -> Entry {
-        if self.queues.is_behind(place, legs) || !self.can_pay(place.0, legs) {
+    pub(super) fn gross_entry(&self, place: Place, date: Date, legs: &[OrderLeg]) -> Entry {
+        if self.queues.is_behind(place, legs)
+            || !self.can_pay(place.0, legs)
+            || !self.has_room_for(date, legs)
+        {
             return Entry::Queued;
         }
         Entry::Settled
@@ -64,6 +67,7 @@ impl State {
                 && now < unit.expires_at
                 && !self.queues.is_behind(place, &unit.legs)
                 && self.can_pay(place.0, &unit.legs)
+                && self.has_room_for(unit.value_date, &unit.legs)
                 && !self.is_blocked(&unit.legs)
         })
     }
@@ -123,20 +127,35 @@ impl State {
     pub(super) fn gridlock(&self, lowest: Priority) -> RunInputs {
         let balances: Vec<i64> = self.accounts.iter().map(|account| account.free).collect();
         let floors = self.gridlock_floors(lowest);
-        let mut problem = Problem::new(balances, floors).expect("as many floors as balances");
-        let (mut units, mut stopped) = (Vec::new(), BTreeSet::new());
+        let problem = Problem::new(balances, floors).expect("as many floors as balances");
+        let units = self.unblocked(lowest);
+        // What waits is of one value date, but for what the next tick rejects.
+        let date = units.iter().map(|(_, unit)| unit.value_date).max();
+        let legs = units.iter().flat_map(|(_, unit)| unit.legs.iter());
+        let caps = date.map_or_else(Vec::new, |date| self.run_caps(date, legs.map(run_leg)));
+        let mut problem = problem.with_caps(caps).expect("caps name what is there");
+        for (_, unit) in &units {
+            let legs: Vec<run::Leg> = unit.legs.iter().map(run_leg).collect();
+            let pushed = problem.push_unit(&legs);
+            pushed.expect("legs were checked when they were accepted");
+        }
+        let units = units.iter().map(|&(place, _)| place).collect();
+        RunInputs { problem, units }
+    }
+
+    /// Those of [`State::runnable`] that neither debit a blocked account nor stand behind one that does.
+    fn unblocked(&self, lowest: Priority) -> Vec<(Place, &Queued)> {
+        let mut stopped = BTreeSet::new();
+        let mut units = Vec::new();
         for (place, unit) in self.runnable(lowest) {
             let behind = debited(&unit.legs).any(|account| stopped.contains(&account));
             if behind || self.is_blocked(&unit.legs) {
                 stopped.extend(debited(&unit.legs));
-                continue;
+            } else {
+                units.push((place, unit));
             }
-            let legs: Vec<run::Leg> = unit.legs.iter().map(run_leg).collect();
-            let pushed = problem.push_unit(&legs);
-            pushed.expect("legs were checked when they were accepted");
-            units.push(place);
         }
-        RunInputs { problem, units }
+        units
     }
 
     fn runnable(&self, lowest: Priority) -> impl Iterator<Item = (Place, &Queued)> {
@@ -210,8 +229,9 @@ impl State {
 
     /// A unit settles: accounts change, the batch takes in its leaves, and whom it pays may pay on.
     #[inline]
-    pub(super) fn settle_gross(&mut self, legs: &[OrderLeg], leaves: usize) -> u32 {
+    pub(super) fn settle_gross(&mut self, date: Date, legs: &[OrderLeg], leaves: usize) -> u32 {
         for leg in legs {
+            self.count_settled(date, leg);
             self.accounts[leg.debtor.0 as usize].free -= leg.amount;
             self.accounts[leg.creditor.0 as usize].free += leg.amount;
             self.gross_batch.post(leg.debtor, -i128::from(leg.amount));

@@ -199,6 +199,13 @@ impl State {
         let today = now.date();
         self.leaving.day_ends = super::end_of(today);
         let entry = self.identities.next();
+        let last = self.leaving.days.last();
+        // Not again after a start in the middle of the day.
+        if last.is_none_or(|day| day.last < today) {
+            let live = self.cycles_live.iter();
+            let dates = live.map(|&cycle| self.cycles[cycle as usize].name.value_date);
+            self.usage.forget_before(dates.fold(today, Date::min));
+        }
         match self.leaving.days.last_mut() {
             Some(day) if today <= day.last => {}
             Some(day) if entry == day.entry => day.last = today,

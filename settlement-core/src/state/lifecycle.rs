@@ -60,6 +60,7 @@ impl RunRequest {
             settled,
             seed,
             bypassed: more.map(|more| more.optimal),
+            caps: self.problem.caps().to_vec(),
         }
     }
 }
@@ -72,7 +73,7 @@ impl State {
             .cycles_live
             .iter()
             .map(|&index| &self.cycles[index as usize]);
-        let mut due = live.filter(|cycle| is_run_due(cycle, now));
+        let mut due = live.filter(|cycle| self.is_run_due(cycle, now));
         due.next().map(|cycle| (cycle.name, cycle.version))
     }
 
@@ -92,7 +93,7 @@ impl State {
         let Some(cycle) = self.cycle(result.cycle) else {
             return Vec::new();
         };
-        let fresh = may_run(cycle) && cycle.version == result.version && !cycle.has_run();
+        let fresh = may_run(cycle) && cycle.version == result.version && !self.has_outcome(cycle);
         let count = u32::try_from(cycle.waiting_count()).unwrap_or(u32::MAX);
         let settled = Bitmap::from_bytes(count, &result.settled);
         let Some(settled) = settled.ok().filter(|_| fresh) else {
@@ -102,9 +103,12 @@ impl State {
             return vec![Event::CycleRanEmpty {
                 cycle: result.cycle,
                 certificate_hash: result.certificate_hash,
+                caps: result.caps.clone(),
             }];
         }
-        let Some(changes) = self.run_changes(cycle, &settled) else {
+        // The gross lane may have taken room under a cap meanwhile.
+        let fits = self.has_room_for_members(cycle, &settled);
+        let Some(changes) = self.run_changes(cycle, &settled).filter(|_| fits) else {
             return Vec::new();
         };
         // Numbers close in order: a gross batch that took the one before closes first.
@@ -114,6 +118,7 @@ impl State {
             cycle: result.cycle,
             batch: self.cycle_batch(cycle, result, &settled, &changes),
             settled: result.settled.clone(),
+            caps: result.caps.clone(),
         });
         events
     }
@@ -258,6 +263,15 @@ impl State {
         }
     }
 
+    fn is_run_due(&self, cycle: &Cycle, now: Timestamp) -> bool {
+        may_run(cycle)
+            && cycle.waiting_count() > 0
+            && !self.has_outcome(cycle)
+            && (cycle.model.funding == Funding::Continuous
+                || now >= cycle.pay_in_deadline
+                || cycle.is_funded())
+    }
+
     fn settling(&self) -> impl Iterator<Item = &Cycle> {
         let live = self
             .cycles_live
@@ -308,15 +322,6 @@ impl State {
         };
         changed.into_iter().map(event).collect()
     }
-}
-
-fn is_run_due(cycle: &Cycle, now: Timestamp) -> bool {
-    may_run(cycle)
-        && cycle.waiting_count() > 0
-        && !cycle.has_run()
-        && (cycle.model.funding == Funding::Continuous
-            || now >= cycle.pay_in_deadline
-            || cycle.is_funded())
 }
 
 /// A continuous cycle runs from its close on.

@@ -1,4 +1,4 @@
-//! Limits on what accounts may pay, and what they have paid each counterparty per value date.
+//! Limits on what accounts may pay, and what they pay each counterparty per value date.
 
 use crate::chunks::Chunks;
 use crate::event::i128Cbor;
@@ -119,8 +119,14 @@ impl Freeze for Limits {
     }
 }
 
-/// What accounts have paid counterparties, net of what came back: counted when an instruction is
-/// accepted, and given back when it is rejected or cancelled.
+/// What accounts pay counterparties, net of what comes back, by value date:
+///
+/// | sum     | counted when                                                      | read by               |
+/// |---------|-------------------------------------------------------------------|-----------------------|
+/// | counted | accepted; given back when rejected or cancelled                   | acceptance            |
+/// | settled | settled                                                           | entry, release, runs  |
+///
+/// Both are needed: what was accepted may count money back that never comes.
 #[derive(Clone, Default)]
 pub(crate) struct Usage {
     dates: BTreeMap<Date, Paid>,
@@ -129,7 +135,14 @@ pub(crate) struct Usage {
 #[derive(Clone, Default)]
 struct Paid {
     cells: Table,
-    sums: Chunks<i128, 64>,
+    sums: Chunks<PaidSums, 64>,
+}
+
+/// Minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct PaidSums {
+    pub(crate) counted: i128,
+    pub(crate) settled: i128,
 }
 
 fn cell(account: AccountId, counterparty: ParticipantId) -> u64 {
@@ -137,51 +150,50 @@ fn cell(account: AccountId, counterparty: ParticipantId) -> u64 {
 }
 
 impl Usage {
-    /// Minor units.
-    pub(crate) fn get(&self, date: Date, account: AccountId, counterparty: ParticipantId) -> i128 {
-        let sum = || {
+    pub(crate) fn get(
+        &self,
+        date: Date,
+        account: AccountId,
+        counterparty: ParticipantId,
+    ) -> PaidSums {
+        let sums = || {
             let paid = self.dates.get(&date)?;
             let at = paid.cells.get(cell(account, counterparty))?;
             Some(paid.sums[at as usize])
         };
-        sum().unwrap_or(0)
+        sums().unwrap_or_default()
     }
 
-    /// Adds to what an account has paid. Dates before `today` are forgotten: no instruction of theirs
-    /// can be accepted any more, so what is given back to them does no harm.
+    /// To be added to.
     #[inline]
-    pub(crate) fn add(
+    pub(crate) fn get_mut(
         &mut self,
         date: Date,
-        today: Date,
         account: AccountId,
         counterparty: ParticipantId,
-        amount: i128,
-    ) {
-        if self
-            .dates
-            .first_key_value()
-            .is_some_and(|(&first, _)| first < today)
-        {
-            self.dates = self.dates.split_off(&today);
-        }
+    ) -> &mut PaidSums {
         let Paid { cells, sums } = self.dates.entry(date).or_default();
         let key = cell(account, counterparty);
-        match cells.get(key) {
-            Some(at) => sums[at as usize] += amount,
-            None => {
-                cells.insert(key);
-                sums.push(amount);
-            }
+        let at = cells.get(key).map_or(sums.len(), |at| at as usize);
+        if at == sums.len() {
+            cells.insert(key);
+            sums.push(PaidSums::default());
         }
+        &mut sums[at]
+    }
+
+    /// Forgets dates of which nothing can be accepted or settle any more: what is given back to them
+    /// later does no harm.
+    pub(crate) fn forget_before(&mut self, date: Date) {
+        self.dates = self.dates.split_off(&date);
     }
 
     /// All that is not zero, by date and cell.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = ((Date, u64), i128)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ((Date, u64), PaidSums)> {
         self.dates.iter().flat_map(|(&date, paid)| {
             let cells = paid.cells.sorted().into_iter();
             let sums = cells.map(move |(cell, at)| ((date, cell), paid.sums[at as usize]));
-            sums.filter(|(_, paid)| *paid != 0)
+            sums.filter(|(_, sums)| *sums != PaidSums::default())
         })
     }
 }
@@ -202,8 +214,10 @@ impl<C> Encode<C> for Usage {
         ctx: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
         e.array(self.iter().count() as u64)?;
-        self.iter()
-            .try_for_each(|((date, cell), paid)| (date, cell, i128Cbor(paid)).encode(e, ctx))
+        self.iter().try_for_each(|((date, cell), sums)| {
+            let PaidSums { counted, settled } = sums;
+            (date, cell, i128Cbor(counted), i128Cbor(settled)).encode(e, ctx)
+        })
     }
 }
 
@@ -211,10 +225,10 @@ impl<'b, C> Decode<'b, C> for Usage {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
         let mut usage = Self::default();
         for line in d.array_iter_with(ctx)? {
-            let (date, cell, i128Cbor(paid)): (Date, u64, _) = line?;
+            let (date, cell, i128Cbor(counted), i128Cbor(settled)): (Date, u64, _, _) = line?;
             let Paid { cells, sums } = usage.dates.entry(date).or_default();
             cells.insert(cell);
-            sums.push(paid);
+            sums.push(PaidSums { counted, settled });
         }
         Ok(usage)
     }

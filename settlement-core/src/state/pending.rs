@@ -11,6 +11,7 @@ use crate::sorted::Sorted;
 use crate::view::Waiting;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Instructions of one group agree on lane and value date too: else they could not settle together.
 pub(crate) type GroupKey = (Group, Lane, Date);
@@ -178,7 +179,18 @@ pub(crate) struct Groups {
     #[n(2)]
     parts: Sorted<EntryId, Vec<EntryId>>,
     #[n(3)]
-    unit_of: Sorted<EntryId, EntryId>,
+    unit_of: Sorted<EntryId, Part>,
+}
+
+/// A part of a formed group: its unit, and which of that unit's legs are its own.
+#[derive(Clone, Copy, Encode, Decode)]
+struct Part {
+    #[n(0)]
+    unit: EntryId,
+    #[n(1)]
+    first_leg: u32,
+    #[n(2)]
+    end_leg: u32,
 }
 
 impl Groups {
@@ -225,10 +237,20 @@ impl Groups {
         named.copied().collect()
     }
 
-    pub(crate) fn form(&mut self, unit: EntryId, parts: &[EntryId]) {
-        self.parts.insert(unit, parts.to_vec());
-        for &part in parts {
-            self.unit_of.insert(part, unit);
+    /// The parts' legs follow each other; each comes with the end of its own.
+    pub(crate) fn form(&mut self, unit: EntryId, parts: &[(EntryId, usize)]) {
+        let ids = parts.iter().map(|&(part, _)| part);
+        self.parts.insert(unit, ids.collect());
+        let mut first_leg = 0;
+        for &(part, end) in parts {
+            let end_leg = u32::try_from(end).expect("a group has few legs");
+            let content = Part {
+                unit,
+                first_leg,
+                end_leg,
+            };
+            self.unit_of.insert(part, content);
+            first_leg = end_leg;
         }
     }
 
@@ -250,7 +272,13 @@ impl Groups {
 
     /// The group's name, of a part.
     pub(crate) fn unit_of(&self, part: EntryId) -> EntryId {
-        self.unit_of.get(&part).copied().unwrap_or(part)
+        self.unit_of.get(&part).map_or(part, |found| found.unit)
+    }
+
+    /// Which of its unit's legs are a part's own; `None`: it is no part of a group, all are.
+    pub(crate) fn legs_of(&self, part: EntryId) -> Option<Range<usize>> {
+        let found = self.unit_of.get(&part)?;
+        Some(found.first_leg as usize..found.end_leg as usize)
     }
 
     pub(crate) fn formed(&self) -> impl Iterator<Item = (EntryId, &[EntryId])> {

@@ -2,7 +2,9 @@
 
 use super::State;
 use super::identities::{EntryId, Standing};
+use super::pending::GroupKey;
 use crate::command::{AccountLine, LimitLine};
+use crate::conditions::Progress;
 use crate::ids::{AccountId, AssetId, Bic, Timestamp};
 use crate::instruction::{Identity, Priority};
 use crate::remembered::Key;
@@ -50,8 +52,8 @@ impl State {
             Query::QuoteRequest(taker, id) => {
                 View::QuoteRequest(self.quote_request_view(*taker, *id, now).map(Box::new))
             }
-            Query::OpenQuoteRequests(provider) => {
-                View::QuoteRequests(self.open_quote_requests(*provider, now))
+            Query::OpenQuoteRequests(question) => {
+                View::QuoteRequests(self.open_quote_requests(question, now))
             }
             Query::QuoteLimits(of) => View::QuoteLimits(self.quote_limit_views(*of, now)),
             Query::RoundingLedger(question) => View::RoundingLedger(self.rounding_ledger(question)),
@@ -115,13 +117,20 @@ impl State {
     fn conditions_view(&self, identity: &Identity) -> Option<ConditionsView> {
         let id = self.identities.find(identity)?;
         let unit = self.pending.get(self.identities.trade_of(id))?;
-        let group = unit.terms.group.as_ref();
+        Some(self.progress_view(unit.terms.group.as_ref(), unit.progress.as_ref()))
+    }
+
+    pub(super) fn progress_view(
+        &self,
+        group: Option<&GroupKey>,
+        progress: Option<&Progress>,
+    ) -> ConditionsView {
         let mut view = ConditionsView {
             group_ready: group.map_or(0, |key| self.instructions_of(self.groups.ready(key))),
             ..ConditionsView::default()
         };
-        let Some(progress) = &unit.progress else {
-            return Some(view);
+        let Some(progress) = progress else {
+            return view;
         };
         view.preimage_shown = progress.is_preimage_shown();
         if let Some(approvals) = &progress.conditions().approvals {
@@ -136,7 +145,7 @@ impl State {
             let needed = u32::from(approvals.needed);
             view.approvals_outstanding = needed.saturating_sub(progress.approved().count_ones());
         }
-        Some(view)
+        view
     }
 
     /// What names the unit that an instruction is part of: a trade queues under its second side, a

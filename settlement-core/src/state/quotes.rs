@@ -106,6 +106,15 @@ impl Quotes {
         self.requests.iter()
     }
 
+    /// Those that come after a name.
+    pub(crate) fn requests_after(
+        &self,
+        after: Option<Name>,
+    ) -> impl Iterator<Item = (&Name, &QuoteRequest)> {
+        let is_past = move |name: &Name| after.is_some_and(|after| *name <= after);
+        self.requests.iter_from(is_past)
+    }
+
     /// The answers to a request, in the order of locking.
     pub(crate) fn offers(
         &self,

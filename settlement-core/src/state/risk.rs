@@ -259,9 +259,12 @@ impl State {
         let accounts = self.accounts.len();
         let mut funds: Vec<i64> = cycle.funds.iter().copied().collect();
         funds.resize(accounts, 0);
+        let legs = cycle.waiting().flat_map(|member| member.legs);
+        let caps = self.run_caps(cycle.name.value_date, legs.copied());
+        let capped = |problem: Problem| problem.with_caps(caps).expect("caps name what is there");
         if cycle.model.funding == Funding::Prefunded {
             let empty = Problem::new(funds, vec![0; accounts]);
-            return cycle.problem(empty.expect("as many floors as funds"));
+            return cycle.problem(capped(empty.expect("as many floors as funds")));
         }
         let assets: Vec<AssetValue> = cycle
             .values
@@ -280,7 +283,9 @@ impl State {
         let base_decimals = self.base_asset().decimals;
         let empty = Problem::new(funds, floors).expect("as many floors as funds");
         let empty = empty.with_spans(base_decimals, assets, spans);
-        cycle.problem(empty.expect("decided: values are in range, accounts are known"))
+        cycle.problem(capped(
+            empty.expect("decided: values are in range, accounts are known"),
+        ))
     }
 
     /// The spans of participants with tests; those may not be short in what has no value.

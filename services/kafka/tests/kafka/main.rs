@@ -8,4 +8,5 @@ mod journal;
 mod pipeline;
 mod rule;
 mod support;
+mod tls;
 mod topics;

@@ -190,13 +190,14 @@ pub(super) fn member(copy: &mut CopyBytes, added: &MemberAdded) {
 }
 
 pub(super) fn batch(copy: &mut CopyBytes, added: &BatchAdded) {
-    let mut row = copy.row(7);
+    let mut row = copy.row(8);
     row.big(added.number);
     cycle(&mut row, added.cycle)
         .time(added.time)
         .big(added.sequence.0)
         .big(added.member_count.into())
-        .or_null(added.certificate_hash.as_ref(), |row, hash| row.bytes(hash));
+        .or_null(added.certificate_hash.as_ref(), |row, hash| row.bytes(hash))
+        .small(codec::run_order_number(added.order));
 }
 
 pub(super) fn postings(copy: &mut CopyBytes, added: &BatchAdded, decimals: &Decimals) {

@@ -10,8 +10,10 @@ use super::session::{Fault, Session};
 use super::value::Day;
 use crate::codec;
 use crate::model::{ListFilter, ListPage, SCAN_ROWS_MAX};
+use crate::rows::Roles;
 use postgres::types::ToSql;
 use settlement_core::ids::{ParticipantId, Sequence};
+use settlement_core::view::Waiting;
 
 /// Conditions on a row `i`, with their parameters, numbered in the order they are added.
 #[derive(Default)]
@@ -37,7 +39,9 @@ impl Conditions {
         let at = self.value(id(participant));
         self.sql += &format!(
             " AND EXISTS (SELECT FROM party_rows o
-              WHERE o.participant = ${at} AND o.sequence = i.sequence AND o.day = i.day)"
+              WHERE o.participant = ${at} AND o.sequence = i.sequence AND o.day = i.day
+              AND o.roles & {} <> 0)",
+            Roles::PRINCIPALS.0
         );
     }
 
@@ -54,6 +58,10 @@ pub(super) fn list(session: &mut Session, filter: &ListFilter) -> Result<ListPag
             Some(id) => parties.push(id),
             None => return Ok(ListPage::default()),
         }
+    }
+    // Asked of one participant alone.
+    if filter.awaiting_approval && filter.participant.is_none() {
+        return Ok(ListPage::default());
     }
     let (walked, other) = (parties.first().copied(), parties.get(1).copied());
     let conditions = conditions(filter, other);
@@ -85,6 +93,14 @@ fn conditions(filter: &ListFilter, other: Option<ParticipantId>) -> Conditions {
     }
     if let Some(other) = other {
         conditions.party(other);
+    }
+    if filter.awaiting_approval {
+        conditions.sql += &format!(
+            " AND i.waiting = {} AND p.roles & {} = {}",
+            codec::waiting_number(Waiting::Approval),
+            Roles::APPROVER.and(Roles::APPROVED).0,
+            Roles::APPROVER.0,
+        );
     }
     conditions
 }

@@ -10,6 +10,7 @@ use postgres::Row;
 use postgres::types::ToSql;
 use settlement_core::ids::{BatchNumber, Bic, CycleName, ParticipantId, Sequence, Timestamp, Uetr};
 use settlement_core::instruction::Identity;
+use settlement_core::rows::RunOrder;
 use settlement_core::view::{AssetView, InstructionAnswer, Status};
 
 /// What [`instruction_row`] reads, of `instruction_rows i` and `content_rows c`.
@@ -200,7 +201,7 @@ pub(super) fn members(
 }
 
 const BATCH_COLUMNS: &str = "b.number, b.cycle_date, b.cycle_number, b.time, b.member_count, b.sequence, \
-     b.certificate_hash, a.log_index, a.header";
+     b.certificate_hash, a.log_index, a.header, b.run_order";
 
 pub(super) fn batch(session: &mut Session, number: BatchNumber) -> Result<Option<BatchRow>, Fault> {
     let select = format!(
@@ -250,9 +251,18 @@ fn batch_row(row: &Row) -> Result<BatchRow, Fault> {
         members: natural(row, 4)?,
         sequence: Sequence(natural(row, 5)?),
         certificate_hash: hashed.map(|_| bytes(row, 6)).transpose()?,
+        order: run_order(row, 9)?,
         postings: Vec::new(),
         anchor: anchor.transpose()?,
     })
+}
+
+fn run_order(row: &Row, at: usize) -> Result<Option<RunOrder>, Fault> {
+    if get::<Option<i16>>(row, at)?.is_none() {
+        return Ok(None);
+    }
+    let order = codec::run_order_of(number(row, at)?);
+    order.map(Some).ok_or(Fault::Damaged("an order"))
 }
 
 fn postings(session: &mut Session, batch: BatchNumber) -> Result<Vec<PostingRow>, Fault> {

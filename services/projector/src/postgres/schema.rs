@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use refinery::{Migration, Runner};
 
 /// Oldest first: name, and what it does.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     (
         "V1__tables",
         include_str!("../../migrations/V1__tables.sql"),
@@ -16,6 +16,10 @@ const MIGRATIONS: [(&str, &str); 2] = [
     (
         "V2__views_and_roles",
         include_str!("../../migrations/V2__views_and_roles.sql"),
+    ),
+    (
+        "V3__order_and_approvals",
+        include_str!("../../migrations/V3__order_and_approvals.sql"),
     ),
 ];
 /// Says which migrations have run: what a schema of ours is known by.

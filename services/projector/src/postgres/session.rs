@@ -6,7 +6,7 @@
 //! | it says nothing: stopped, or its machine hangs | the same, after a while | the same |
 //! | the server says no: disk full, no right, a table is missing | the store fails | the call fails |
 
-use super::watch;
+use super::{tls, watch};
 use crate::store::StoreError;
 use postgres::config::SslMode;
 use postgres::error::SqlState;
@@ -18,6 +18,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The schema that people and programs ask.
 const SCHEMA: &str = "valuta";
@@ -40,6 +41,7 @@ const COPY_BYTES: usize = 1 << 18;
 #[derive(Clone)]
 pub struct PostgresAddress {
     config: Config,
+    tls: Option<MakeRustlsConnect>,
     pub(super) schema: &'static str,
 }
 
@@ -54,7 +56,7 @@ pub(super) enum Use {
 
 impl PostgresAddress {
     /// Takes a connection string, `postgres://user:password@host:port/database` or `host=... dbname=...`.
-    /// Connections are not encrypted: the server is on this machine, or the network is.
+    /// Connections are not encrypted, unless [`Self::trusting`] follows.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
         let parsed = Config::from_str(text);
         let mut config = parsed.map_err(|error| StoreError::Database {
@@ -62,12 +64,6 @@ impl PostgresAddress {
             file: "at the address given".to_owned(),
             source: said(&error).into(),
         })?;
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(StoreError::Database {
-                file: "at the address given".to_owned(),
-                source: "sslmode=require: connections are not encrypted".into(),
-            });
-        }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
@@ -82,7 +78,27 @@ impl PostgresAddress {
             config.application_name("valuta");
         }
         let schema = SCHEMA;
-        Ok(Self { config, schema })
+        let tls = None;
+        Ok(Self {
+            config,
+            tls,
+            schema,
+        })
+    }
+
+    /// Connections are encrypted, to a server whose certificate is of these authorities (PEM) and names the
+    /// host of the address.
+    ///
+    /// # Errors
+    /// The text holds no certificate.
+    pub fn trusting(mut self, authorities: &[u8]) -> Result<Self, StoreError> {
+        let tls = tls::trusting(authorities).map_err(|reason| StoreError::Database {
+            file: self.to_string(),
+            source: reason.into(),
+        })?;
+        self.config.ssl_mode(SslMode::Require);
+        self.tls = Some(tls);
+        Ok(self)
     }
 
     /// Makes another database on the same server: `name` is of lower-case letters, digits and `_`.
@@ -100,17 +116,26 @@ impl PostgresAddress {
     pub(super) fn rebuilt(&self) -> Self {
         Self {
             config: self.config.clone(),
+            tls: self.tls.clone(),
             schema: REBUILT_SCHEMA,
         }
     }
 
     pub(super) fn connect(&self, purpose: Use) -> Result<Session, StoreError> {
+        if self.tls.is_none() && self.config.get_ssl_mode() == SslMode::Require {
+            let reason = "sslmode=require: the authority of its certificate is missing";
+            return Err(StoreError::Database {
+                file: self.to_string(),
+                source: reason.into(),
+            });
+        }
         let unanswered_max = match purpose {
             Use::Write | Use::Read => self.config.get_tcp_user_timeout().copied(),
             Use::Change => None,
         };
-        let connected = watch::connect(&self.config, unanswered_max).map_err(Fault::from);
+        let connected = watch::connect(&self.config, self.tls.as_ref(), unanswered_max);
         connected
+            .map_err(Fault::from)
             .and_then(|client| {
                 let mut session = Session {
                     client,

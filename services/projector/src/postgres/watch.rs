@@ -8,43 +8,65 @@
 //! | it has run for the time given | the connection fails |
 //!
 //! Built as what the client library takes for TLS, which is the one place where it lets a stream of ours in:
-//! no byte is changed.
+//! around TLS if there is any, else no byte is changed.
 
 use postgres::config::{Host, SslMode, SslNegotiation};
 use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use postgres::{Client, Config, NoTls};
 use std::convert::Infallible;
-use std::future::{Future as _, Ready, ready};
+use std::future::{Future, Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Connects; the connection fails once the server owes an answer for longer than `unanswered_max`. A server
-/// on a socket of this machine is not watched.
+/// Connects, encrypted with `tls`; the connection fails once the server owes an answer for longer than
+/// `unanswered_max`. A server on a socket of this machine is not watched.
 pub(super) fn connect(
     config: &Config,
+    tls: Option<&MakeRustlsConnect>,
     unanswered_max: Option<Duration>,
 ) -> Result<Client, postgres::Error> {
     let is_unix = |host: &Host| matches!(host, Host::Unix(_));
-    match unanswered_max {
-        Some(max) if !config.get_hosts().iter().any(is_unix) => {
+    let unanswered_max = unanswered_max.filter(|_| !config.get_hosts().iter().any(is_unix));
+    match (tls, unanswered_max) {
+        (Some(tls), Some(max)) => config.connect(Watch {
+            inner: tls.clone(),
+            unanswered_max: max,
+        }),
+        (Some(tls), None) => config.connect(tls.clone()),
+        (None, Some(max)) => {
             let mut watched = config.clone();
             watched
                 .ssl_mode(SslMode::Require)
                 .ssl_negotiation(SslNegotiation::Direct);
-            watched.connect(Watch(max))
+            watched.connect(Watch {
+                inner: Plain,
+                unanswered_max: max,
+            })
         }
-        _ => config.connect(NoTls),
+        (None, None) => config.connect(NoTls),
     }
 }
 
+/// Watches what another makes of a stream.
 #[derive(Clone)]
-struct Watch(Duration);
+struct Watch<T> {
+    inner: T,
+    unanswered_max: Duration,
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> MakeTlsConnect<S> for Watch {
+/// Makes nothing of it.
+#[derive(Clone)]
+struct Plain;
+
+impl<S> MakeTlsConnect<S> for Watch<Plain>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     type Stream = Watched<S>;
     type TlsConnect = Self;
     type Error = Infallible;
@@ -54,7 +76,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MakeTlsConnect<S> for Watch {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> TlsConnect<S> for Watch {
+impl<S> TlsConnect<S> for Watch<Plain>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     type Stream = Watched<S>;
     type Error = Infallible;
     type Future = Ready<Result<Watched<S>, Infallible>>;
@@ -62,14 +87,56 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsConnect<S> for Watch {
     fn connect(self, stream: S) -> Self::Future {
         ready(Ok(Watched {
             stream,
-            unanswered_max: self.0,
+            binding: |_| ChannelBinding::none(),
+            unanswered_max: self.unanswered_max,
             running: None,
         }))
     }
 }
 
+impl<S> MakeTlsConnect<S> for Watch<MakeRustlsConnect>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    type Stream = Watched<<MakeRustlsConnect as MakeTlsConnect<S>>::Stream>;
+    type TlsConnect = WatchTls<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect>;
+    type Error = <MakeRustlsConnect as MakeTlsConnect<S>>::Error;
+
+    fn make_tls_connect(&mut self, domain: &str) -> Result<Self::TlsConnect, Self::Error> {
+        let connect = MakeTlsConnect::<S>::make_tls_connect(&mut self.inner, domain)?;
+        Ok(WatchTls(connect, self.unanswered_max))
+    }
+}
+
+/// One connection's.
+struct WatchTls<T>(T, Duration);
+
+impl<S, T: TlsConnect<S>> TlsConnect<S> for WatchTls<T>
+where
+    T::Stream: Unpin,
+    T::Future: Send + 'static,
+{
+    type Stream = Watched<T::Stream>;
+    type Error = T::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, T::Error>> + Send>>;
+
+    fn connect(self, stream: S) -> Self::Future {
+        let Self(inner, unanswered_max) = self;
+        let connecting = inner.connect(stream);
+        Box::pin(async move {
+            Ok(Watched {
+                stream: connecting.await?,
+                binding: TlsStream::channel_binding,
+                unanswered_max,
+                running: None,
+            })
+        })
+    }
+}
+
 struct Watched<S> {
     stream: S,
+    binding: fn(&S) -> ChannelBinding,
     unanswered_max: Duration,
     /// While the server owes an answer.
     running: Option<Pin<Box<Sleep>>>,
@@ -133,6 +200,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Watched<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        (self.binding)(&self.stream)
     }
 }

@@ -7,7 +7,7 @@ use super::int;
 use super::session::{Fault, Session};
 use super::value::{Day, Instant};
 use crate::codec;
-use crate::rows::{CycleChange, DirectoryChange, Rows};
+use crate::rows::{CycleChange, DirectoryChange, Roles, Rows};
 use settlement_core::ids::{AssetId, CycleName, Date};
 use std::collections::BTreeSet;
 use valuta_journal::Cursor;
@@ -122,7 +122,17 @@ impl Writer {
         self.copy(session, "leg_rows", &rows.legs, copy::leg)?;
         self.copy(session, "party_rows", &rows.parties, |bytes, row, _| {
             copy::party(bytes, row);
-        })
+        })?;
+        for row in &rows.approvals {
+            let who = i32::from(row.participant.0);
+            let approved = i16::from(Roles::APPROVED.0);
+            session.execute(
+                "UPDATE party_rows SET roles = roles | $4
+                 WHERE participant = $1 AND sequence = $2 AND day = $3",
+                &[&who, &int(row.instruction.0), &Day(row.day), &approved],
+            )?;
+        }
+        Ok(())
     }
 
     fn standings(&mut self, session: &mut Session, rows: &Rows) -> Result<(), Fault> {

@@ -8,8 +8,10 @@ use super::int;
 use super::read::{INSTRUCTION_COLUMNS, Parameter, instruction_row, participant, rows_at_most};
 use crate::codec;
 use crate::model::{ListFilter, ListPage, SCAN_ROWS_MAX};
+use crate::rows::Roles;
 use rusqlite::{Connection, OptionalExtension as _, Result, params_from_iter};
 use settlement_core::ids::{ParticipantId, Sequence};
+use settlement_core::view::Waiting;
 
 /// Conditions on a row `i`, with their parameters, numbered in the order they are added.
 #[derive(Default)]
@@ -35,7 +37,9 @@ impl Conditions {
         let at = self.value(id.0);
         self.sql += &format!(
             " AND EXISTS (SELECT 1 FROM parties o
-              WHERE o.participant = ?{at} AND o.sequence = i.sequence)"
+              WHERE o.participant = ?{at} AND o.sequence = i.sequence
+              AND o.roles & {} <> 0)",
+            Roles::PRINCIPALS.0
         );
     }
 }
@@ -50,6 +54,10 @@ pub(super) fn list(connection: &Connection, filter: &ListFilter) -> Result<ListP
             Some(id) => parties.push(id),
             None => return Ok(ListPage::default()),
         }
+    }
+    // Asked of one participant alone.
+    if filter.awaiting_approval && filter.participant.is_none() {
+        return Ok(ListPage::default());
     }
     let (walked, other) = (parties.first().copied(), parties.get(1).copied());
     let conditions = conditions(filter, other);
@@ -76,6 +84,14 @@ fn conditions(filter: &ListFilter, other: Option<ParticipantId>) -> Conditions {
     }
     if let Some(other) = other {
         conditions.party(other);
+    }
+    if filter.awaiting_approval {
+        conditions.sql += &format!(
+            " AND i.waiting = {} AND p.roles & {} = {}",
+            codec::waiting_number(Waiting::Approval),
+            Roles::APPROVER.and(Roles::APPROVED).0,
+            Roles::APPROVER.0,
+        );
     }
     conditions
 }

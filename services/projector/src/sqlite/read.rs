@@ -147,7 +147,7 @@ pub(super) fn members(
 }
 
 const BATCH_COLUMNS: &str = "b.number, b.cycle_date, b.cycle_number, b.time, b.member_count, b.sequence, \
-     b.certificate_hash, a.log_index, a.header";
+     b.certificate_hash, a.log_index, a.header, b.run_order";
 
 pub(super) fn batch(connection: &Connection, number: BatchNumber) -> Result<Option<BatchRow>> {
     let row = connection
@@ -198,6 +198,7 @@ fn batch_row(row: &Row<'_>) -> Result<BatchRow> {
         members: natural(row, 4)?,
         sequence: Sequence(natural(row, 5)?),
         certificate_hash: row.get(6)?,
+        order: Some(codec::run_order_of(row.get(9)?).ok_or_else(|| damaged(9, "an order"))?),
         postings: Vec::new(),
         anchor,
     })

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// Raised with every change of the tables. There is no migration: an older read model is rebuilt.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
 
 const CREATE: &str = "
 CREATE TABLE valuta_schema (version INTEGER NOT NULL);
@@ -56,7 +56,8 @@ CREATE TABLE batch_members (
 ) WITHOUT ROWID;
 CREATE TABLE batches (
     number INTEGER PRIMARY KEY, cycle_date INTEGER, cycle_number INTEGER, time INTEGER NOT NULL,
-    sequence INTEGER NOT NULL, member_count INTEGER NOT NULL, certificate_hash BLOB
+    sequence INTEGER NOT NULL, member_count INTEGER NOT NULL, certificate_hash BLOB,
+    run_order INTEGER NOT NULL
 );
 CREATE INDEX batches_by_cycle ON batches (cycle_date, cycle_number) WHERE cycle_date IS NOT NULL;
 CREATE TABLE postings (

@@ -3,7 +3,7 @@
 use super::int;
 use crate::codec;
 use crate::rows::{
-    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, Rows,
+    BatchAdded, ChangeAdded, Concern, CycleChange, DirectoryChange, InstructionAdded, Roles, Rows,
     Standing,
 };
 use rusqlite::{Connection, Result, params};
@@ -121,15 +121,24 @@ fn update(connection: &Connection, instruction: Sequence, standing: &Standing) -
 
 fn parties(connection: &Connection, rows: &Rows) -> Result<()> {
     let mut insert = connection.prepare_cached("INSERT INTO parties VALUES (?1, ?2, ?3)")?;
-    rows.parties.iter().try_for_each(|row| {
-        insert
-            .execute(params![
-                row.participant.0,
-                int(row.instruction.0),
-                row.roles.0
-            ])
-            .map(drop)
-    })
+    for row in &rows.parties {
+        insert.execute(params![
+            row.participant.0,
+            int(row.instruction.0),
+            row.roles.0
+        ])?;
+    }
+    let mut approve = connection.prepare_cached(
+        "UPDATE parties SET roles = roles | ?3 WHERE participant = ?1 AND sequence = ?2",
+    )?;
+    for row in &rows.approvals {
+        approve.execute(params![
+            row.participant.0,
+            int(row.instruction.0),
+            Roles::APPROVED.0
+        ])?;
+    }
+    Ok(())
 }
 
 fn changes(connection: &Connection, added: &[ChangeAdded]) -> Result<()> {
@@ -184,7 +193,7 @@ fn members(connection: &Connection, rows: &Rows) -> Result<()> {
 
 fn batches(connection: &Connection, added: &[BatchAdded]) -> Result<()> {
     let mut batch =
-        connection.prepare_cached("INSERT INTO batches VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        connection.prepare_cached("INSERT INTO batches VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     let mut posting =
         connection.prepare_cached("INSERT INTO postings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     for row in added {
@@ -196,6 +205,7 @@ fn batches(connection: &Connection, added: &[BatchAdded]) -> Result<()> {
             int(row.sequence.0),
             row.member_count,
             row.certificate_hash,
+            codec::run_order_number(row.order),
         ])?;
         for (index, line) in (0_i64..).zip(&row.postings) {
             posting.execute(params![

@@ -109,7 +109,7 @@ fn same_funding(engine: &Engine, database: &Postgres, seed: u64) -> usize {
             CycleState::Completed => "completed",
         };
         for line in &view.positions {
-            let expected = fund_line(line, view.schedule_version > 0);
+            let expected = fund_line(line, view.schedule_version > 0, state == "completed");
             let key = (line.participant.to_string(), line.asset.code.to_string());
             let zero = expected.iter().all(|amount| amount == "0");
             match found.get(&key) {
@@ -125,16 +125,23 @@ fn same_funding(engine: &Engine, database: &Postgres, seed: u64) -> usize {
     count
 }
 
-fn fund_line(line: &FundView, scheduled: bool) -> Vec<String> {
-    let outstanding = (line.pay_in_due - line.pay_in_paid).max(0);
+fn fund_line(line: &FundView, scheduled: bool, completed: bool) -> Vec<String> {
+    let outstanding = |due, paid| {
+        if completed {
+            0
+        } else {
+            Ord::max(due - paid, 0)
+        }
+    };
     let net = if scheduled { line.net } else { 0 };
     [
         net,
         line.pay_in_due,
         line.pay_in_paid,
-        outstanding,
+        outstanding(line.pay_in_due, line.pay_in_paid),
         line.pay_out_due,
         line.pay_out_paid,
+        outstanding(line.pay_out_due, line.pay_out_paid),
         line.fund,
     ]
     .map(|minor| minor.to_string())
@@ -151,6 +158,7 @@ fn funding(database: &Postgres, cycle: &str) -> Funding {
         "pay_in_outstanding",
         "pay_out_due",
         "paid_out",
+        "pay_out_outstanding",
         "fund",
     ];
     let minor = columns
@@ -246,10 +254,11 @@ fn instructions_and_batches_are_readable() {
         ]
     );
     let query =
-        "SELECT batch::TEXT, cycle, closed_at::TEXT, members::TEXT, log_index::TEXT FROM batches";
+        "SELECT batch::TEXT, cycle, closed_at::TEXT, members::TEXT, log_index::TEXT, run_order, optimal::TEXT
+         FROM batches";
     assert_eq!(
         table(&database, query)[0].join(" | "),
-        "1 | - | 2026-11-20 10:00:00+00 | 1 | 0"
+        "1 | - | 2026-11-20 10:00:00+00 | 1 | 0 | kept | true"
     );
     let query =
         "SELECT holder, amount::TEXT, balance::TEXT FROM posting_rows ORDER BY posting_index";

@@ -65,6 +65,15 @@ fn filters(expected: &impl ReadModel, bics: &[Bic]) -> Vec<ListFilter> {
         kind: Some(Kind::Payment),
         ..all.clone()
     });
+    filters.extend(bics.iter().map(|bic| ListFilter {
+        participant: Some(*bic),
+        awaiting_approval: true,
+        ..all.clone()
+    }));
+    filters.push(ListFilter {
+        awaiting_approval: true,
+        ..all.clone()
+    });
     filters.push(ListFilter {
         participant: Bic::parse(b"NOBODY00"),
         ..all

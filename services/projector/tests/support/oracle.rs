@@ -2,8 +2,8 @@
 
 use settlement_core::command::{AssetLine, Position};
 use settlement_core::ids::{BatchNumber, Bic, ParticipantId, Sequence};
-use settlement_core::view::{AssetView, InstructionAnswer, Status};
-use std::collections::BTreeMap;
+use settlement_core::view::{AssetView, InstructionAnswer, Status, Waiting};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use valuta_journal::Cursor;
 use valuta_projector::*;
@@ -17,6 +17,18 @@ struct Tables {
     committed: Rows,
     pending: Rows,
     anchors: BTreeMap<BatchNumber, AnchorRow>,
+    /// Batches whose order is not known.
+    unordered: BTreeSet<BatchNumber>,
+}
+
+impl Oracle {
+    /// What an older version did not keep: the order of the cycles' batches that there are.
+    pub fn forget_order(&mut self) {
+        let mut tables = self.0.lock().unwrap();
+        let batches = tables.committed.batches.iter();
+        let of_cycles = batches.filter(|batch| batch.cycle.is_some());
+        tables.unordered = of_cycles.map(|batch| batch.number).collect();
+    }
 }
 
 impl Tables {
@@ -27,6 +39,7 @@ impl Tables {
             all.stand(*instruction, changed.day, &changed.standing);
         }
         all.parties.extend(&rows.parties);
+        all.approvals.extend(&rows.approvals);
         all.changes.extend(&rows.changes);
         all.concerns.extend(&rows.concerns);
         all.credits.extend(&rows.credits);
@@ -54,12 +67,24 @@ impl Tables {
     }
 
     /// Looked for in the parties, without the concerns that make it fast.
-    fn is_party(&self, of: Bic, instruction: Sequence) -> bool {
+    fn is_party(&self, of: Bic, instruction: Sequence, as_any: Roles) -> bool {
         let id = self.participant(of);
-        self.committed
-            .parties
-            .iter()
-            .any(|party| Some(party.participant) == id && party.instruction == instruction)
+        let mut parties = self.committed.parties.iter();
+        parties.any(|party| {
+            Some(party.participant) == id
+                && party.instruction == instruction
+                && party.roles.0 & as_any.0 != 0
+        })
+    }
+
+    fn is_asked(&self, of: Bic, instruction: Sequence, status: Status) -> bool {
+        let id = self.participant(of);
+        let mut approvals = self.committed.approvals.iter();
+        status == Status::Waiting(Waiting::Approval)
+            && self.is_party(of, instruction, Roles::APPROVER)
+            && !approvals.any(|approval| {
+                Some(approval.participant) == id && approval.instruction == instruction
+            })
     }
 
     fn added(&self, instruction: Sequence) -> Option<&InstructionAdded> {
@@ -85,9 +110,12 @@ impl Tables {
     fn passes(&self, filter: &ListFilter, added: &InstructionAdded) -> bool {
         let order = added.order.as_ref();
         let (status, _) = added.standing.status.unwrap();
-        let party = |bic| self.is_party(bic, added.sequence);
+        let party = |bic| self.is_party(bic, added.sequence, Roles(u8::MAX));
+        let principal = |bic| self.is_party(bic, added.sequence, Roles::PRINCIPALS);
+        let asked = |bic| self.is_asked(bic, added.sequence, status);
         filter.participant.is_none_or(party)
-            && filter.counterparty.is_none_or(party)
+            && filter.counterparty.is_none_or(principal)
+            && (!filter.awaiting_approval || filter.participant.is_some_and(asked))
             && filter
                 .status
                 .is_none_or(|filter| filter == status_filter(status))
@@ -131,6 +159,7 @@ impl Tables {
             members: u64::from(batch.member_count),
             sequence: batch.sequence,
             certificate_hash: batch.certificate_hash,
+            order: Some(batch.order).filter(|_| !self.unordered.contains(&batch.number)),
             postings: Vec::new(),
             anchor: self.anchors.get(&batch.number).cloned(),
         }
@@ -237,7 +266,8 @@ impl ReadModel for Oracle {
         changes.sort_by_key(|change| change.position);
         let rows = changes.into_iter().filter(|change| {
             change.position > after
-                && participant.is_none_or(|bic| tables.is_party(bic, change.instruction))
+                && participant
+                    .is_none_or(|bic| tables.is_party(bic, change.instruction, Roles(u8::MAX)))
         });
         let rows = rows.take(limit).map(|change| ChangeRow {
             position: change.position,
@@ -293,7 +323,8 @@ impl ReadModel for Oracle {
         let rows = members.iter().filter(|member| {
             member.batch == batch
                 && member.instruction > after
-                && participant.is_none_or(|bic| tables.is_party(bic, member.instruction))
+                && participant
+                    .is_none_or(|bic| tables.is_party(bic, member.instruction, Roles(u8::MAX)))
         });
         Ok(rows
             .take(limit)

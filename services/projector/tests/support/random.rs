@@ -6,6 +6,7 @@ use settlement_core::ids::{
 };
 use settlement_core::instruction::{Identity, Kind, Lane, LegKind, Priority, ShortText};
 use settlement_core::rejection::Rejection;
+use settlement_core::rows::RunOrder;
 use settlement_core::view::{Status, Waiting};
 use valuta_journal::{Cursor, JournalId};
 use valuta_projector::*;
@@ -176,6 +177,7 @@ impl Inputs {
             self.random.pick(&[
                 Status::Waiting(Waiting::Liquidity),
                 Status::Waiting(Waiting::Unmatched),
+                Status::Waiting(Waiting::Approval),
                 Status::Member(cycle(1)),
                 Status::Settled { batch: self.batch },
             ])
@@ -252,6 +254,7 @@ impl Inputs {
     fn change_some(&mut self, rows: &mut Rows) {
         let mut index = 0;
         for live in std::mem::take(&mut self.live) {
+            self.approve(&live, rows);
             if self.random.one_in(3) {
                 self.live.push(live);
                 continue;
@@ -266,6 +269,21 @@ impl Inputs {
             self.change(live, status, index, rows);
             index += 1;
         }
+    }
+
+    /// Perhaps one that is asked to.
+    fn approve(&mut self, live: &Live, rows: &mut Rows) {
+        let mut asked = live
+            .parties
+            .iter()
+            .filter(|(_, roles)| roles.has(Roles::APPROVER));
+        let asked = asked.next().filter(|_| self.random.one_in(3));
+        rows.approvals
+            .extend(asked.map(|&(participant, _)| ApprovalAdded {
+                participant,
+                instruction: live.sequence,
+                day: live.day,
+            }));
     }
 
     fn change(&mut self, mut live: Live, status: Status, index: u32, rows: &mut Rows) {
@@ -358,6 +376,11 @@ impl Inputs {
             sequence: self.sequence,
             member_count: self.member_index,
             certificate_hash: of_cycle.then_some([7; 32]),
+            order: RunOrder::of(
+                of_cycle
+                    .then(|| self.random.pick(&[None, Some(false), Some(true)]))
+                    .flatten(),
+            ),
             postings: vec![
                 posting(2, false, large),
                 posting(2, true, -large),

@@ -268,6 +268,7 @@ impl Script {
             certificate_hash: [8; 32],
             seed: [9; 32],
             bypassed: None,
+            caps: Vec::new(),
         };
         let count = settled.iter().filter(|settled| **settled).count();
         let mut events = vec![Event::CycleRan {
@@ -278,6 +279,7 @@ impl Script {
                 certificate_hash: Some([8; 32]),
                 ..batch_of(batch, count)
             },
+            caps: Vec::new(),
         }];
         events.extend_from_slice(then);
         self.input(&Input::Ran(Box::new(result)), &events)

@@ -51,7 +51,7 @@ pub struct ReceiptArgs {
     policy_out: Option<PathBuf>,
 }
 
-const BATCH_COLUMNS: [&str; 7] = [
+const BATCH_COLUMNS: [&str; 9] = [
     "batch",
     "cycle",
     "time",
@@ -59,6 +59,8 @@ const BATCH_COLUMNS: [&str; 7] = [
     "sequence",
     "anchored",
     "log_index",
+    "order",
+    "optimal",
 ];
 
 fn batch_cells(batch: &v1::Batch) -> Vec<Cell> {
@@ -75,6 +77,8 @@ fn batch_cells(batch: &v1::Batch) -> Vec<Cell> {
         Cell::Count(batch.sequence),
         Cell::Flag(batch.anchored),
         log_index,
+        Cell::text(text::batch_order(batch.order)),
+        Cell::Flag(batch.optimal),
     ]
 }
 

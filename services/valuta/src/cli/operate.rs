@@ -3,7 +3,8 @@
 use super::request_id::RequestId;
 use super::{scheme::written, text};
 use crate::client::{CliError, Connection};
-use crate::output::{Cell, Format, Section, print};
+use crate::output::{Cell, Format, Section, print, print_text};
+use crate::server::role_name as name;
 use clap::Subcommand;
 use prost_types::Timestamp;
 use valuta_proto::v1;
@@ -111,8 +112,31 @@ pub async fn status(connection: &Connection, format: Format) -> Result<(), CliEr
         .get_status(v1::GetStatusRequest {})
         .await?
         .into_inner();
-    let fields = vec![
+    let processes = Section::rows("processes", &PROCESS_COLUMNS, rows(&status.processes));
+    let record = Section::record("status", fields(status));
+    match format {
+        // One object, as before there were others.
+        Format::Json => {
+            let mut document = record.json();
+            document["processes"] = processes.json();
+            print_text(&format!("{document:#}\n"));
+        }
+        Format::Table | Format::Csv => print(format, &[record, processes]),
+    }
+    Ok(())
+}
+
+fn fields(status: v1::GetStatusResponse) -> Vec<(&'static str, Cell)> {
+    let role = name(status.role()).to_owned();
+    let leader = status.leader.unwrap_or_default();
+    let known = !leader.process.is_empty();
+    vec![
         ("version", Cell::text(status.version)),
+        ("role", Cell::text(role)),
+        ("journal", Cell::text(status.journal)),
+        ("leader", Cell::text(leader.process)),
+        ("leader_address", Cell::text(leader.address)),
+        ("epoch", count(known.then_some(leader.epoch))),
         ("scheme", Cell::text(status.scheme)),
         ("rehearsal", Cell::Flag(status.rehearsal)),
         ("time", Cell::text(text::time(status.time.as_ref()))),
@@ -127,7 +151,46 @@ pub async fn status(connection: &Connection, format: Format) -> Result<(), CliEr
         ("settled", Cell::Count(status.settled)),
         ("rejected", Cell::Count(status.rejected)),
         ("waiting", Cell::Count(status.waiting)),
-    ];
-    print(format, &[Section::record("status", fields)]);
-    Ok(())
+    ]
+}
+
+const PROCESS_COLUMNS: [&str; 10] = [
+    "role",
+    "address",
+    "sequence",
+    "behind",
+    "batch",
+    "batches_behind",
+    "behind_seconds",
+    "unheard_seconds",
+    "state",
+    "process",
+];
+
+fn rows(processes: &[v1::ProcessStatus]) -> Vec<Vec<Cell>> {
+    let row = |status: &v1::ProcessStatus| {
+        vec![
+            Cell::text(name(status.role())),
+            Cell::text(&status.address),
+            count(status.sequence),
+            count(status.behind),
+            count(status.batch),
+            count(status.batches_behind),
+            Cell::amount(seconds(status.behind_ms)),
+            Cell::amount(seconds(status.unheard_ms)),
+            Cell::text(if status.silent { "silent" } else { "good" }),
+            Cell::text(&status.process),
+        ]
+    };
+    processes.iter().map(row).collect()
+}
+
+/// What is not known is empty.
+fn count(count: Option<u64>) -> Cell {
+    count.map_or_else(|| Cell::text(""), Cell::Count)
+}
+
+/// With three decimals.
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1_000, ms % 1_000)
 }

@@ -74,6 +74,9 @@ pub struct ListArgs {
     /// Value date and number
     #[arg(long, default_value = "")]
     cycle: String,
+    /// Only those that wait for an approval which the participant has not given yet
+    #[arg(long)]
+    awaiting_my_approval: bool,
     /// Whose instructions (operator and treasury)
     #[arg(long, default_value = "")]
     participant: String,
@@ -265,6 +268,7 @@ pub async fn list(args: ListArgs, connection: &Connection, format: Format) -> Re
         cycle: args.cycle,
         min_sequence: args.min_sequence,
         participant: args.participant,
+        awaiting_my_approval: args.awaiting_my_approval,
     };
     let mut payments = connection.payments();
     let mut views = Vec::new();

@@ -158,10 +158,20 @@ pub async fn quote(
             show_request(&present(answer.quote_request, "quote request")?, format);
         }
         QuoteCommand::Requests => {
-            let request = v1::ListQuoteRequestsRequest { min_sequence: 0 };
-            let answer = fx.list_quote_requests(request).await?.into_inner();
-            let rows = answer.quote_requests.iter().map(request_row);
-            let rows = Section::rows("quote_requests", &REQUEST_COLUMNS, rows.collect());
+            let mut request = v1::ListQuoteRequestsRequest {
+                page_size: PAGE_SIZE_MAX,
+                ..Default::default()
+            };
+            let mut rows = Vec::new();
+            loop {
+                let page = fx.list_quote_requests(request.clone()).await?.into_inner();
+                rows.extend(page.quote_requests.iter().map(request_row));
+                if page.next_page_token.is_empty() {
+                    break;
+                }
+                request.page_token = page.next_page_token;
+            }
+            let rows = Section::rows("quote_requests", &REQUEST_COLUMNS, rows);
             print(format, &[rows]);
         }
         QuoteCommand::Limit {
@@ -194,6 +204,8 @@ pub async fn quote(
     Ok(())
 }
 
+/// Of one call for a list.
+const PAGE_SIZE_MAX: i32 = 1_000;
 const REQUEST_COLUMNS: [&str; 9] = [
     "quote_request",
     "source_asset",

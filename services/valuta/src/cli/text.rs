@@ -93,6 +93,7 @@ macro_rules! parsed {
 shown! {
     funding FundingModel "FUNDING_MODEL_",
     order SettlementOrder "SETTLEMENT_ORDER_",
+    batch_order BatchOrder "BATCH_ORDER_",
     kind Kind "KIND_",
     lane Lane "LANE_",
     priority Priority "PRIORITY_",

@@ -11,7 +11,7 @@ use valuta_proto::v1::change::Change;
 /// Most that one call answers.
 const PAGE_SIZE_MAX: i32 = 1_000;
 /// After the status.
-pub const EXPLANATION_COLUMNS: [&str; 8] = [
+pub const EXPLANATION_COLUMNS: [&str; 10] = [
     "test",
     "behind",
     "binding_test",
@@ -20,6 +20,8 @@ pub const EXPLANATION_COLUMNS: [&str; 8] = [
     "missing",
     "missing_asset",
     "smallest_pay_in",
+    "waits_for",
+    "until",
 ];
 const FUNDING_COLUMNS: [&str; 9] = [
     "value_date",
@@ -253,6 +255,10 @@ fn explanation_cells(explanation: v1::Explanation) -> Vec<Cell> {
         0 => Cell::text(""),
         behind => Cell::Count(behind),
     };
+    let until = explanation
+        .awaited
+        .as_ref()
+        .and_then(|awaited| awaited.until);
     let mut cells = status_cells(&explanation.status.unwrap_or_default());
     cells.extend([
         Cell::text(explanation.test),
@@ -263,8 +269,47 @@ fn explanation_cells(explanation: v1::Explanation) -> Vec<Cell> {
         Cell::amount(explanation.missing),
         Cell::text(explanation.missing_asset),
         Cell::amount(explanation.smallest_pay_in),
+        Cell::text(
+            explanation
+                .awaited
+                .as_ref()
+                .map_or_else(String::new, waits_for),
+        ),
+        Cell::text(text::time(until.as_ref())),
     ]);
     cells
+}
+
+/// What is still missing, each thing after the other.
+fn waits_for(awaited: &v1::Awaited) -> String {
+    let mut missing = Vec::new();
+    let progress = awaited.progress.clone().unwrap_or_default();
+    if progress.approvals_outstanding > 0 {
+        let of = progress.approvals_missing.join(", ");
+        missing.push(format!("{} more of {of}", progress.approvals_outstanding));
+    }
+    if !awaited.hash_lock.is_empty() {
+        let hash: String = awaited
+            .hash_lock
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        missing.push(format!("the preimage of {hash}"));
+    }
+    if awaited.not_before.is_some() {
+        missing.push(format!(
+            "not before {}",
+            text::time(awaited.not_before.as_ref())
+        ));
+    }
+    if awaited.group_missing > 0 {
+        let (group, members) = (&awaited.group_id, awaited.group_members);
+        missing.push(format!(
+            "{} of {members} of group {group}",
+            awaited.group_missing
+        ));
+    }
+    missing.join("; ")
 }
 
 /// Runs `what-if`.
@@ -422,5 +467,38 @@ mod tests {
         check(add, "urgent:A:B:USD:1.00 + B:A:EUR:2.00", "Urgent");
         check(add, "urgent:A:B:USD:1.00 + B:A:EUR:2.00", "asset: \"EUR\"");
         check(add, "urgent", "is not of the form");
+    }
+
+    #[test]
+    fn what_is_awaited_is_told() {
+        let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        for (awaited, expected) in [
+            (v1::Awaited::default(), ""),
+            (
+                v1::Awaited {
+                    progress: Some(v1::ConditionsProgress {
+                        approved_by: vec!["AAAAUS33".to_owned()],
+                        approvals_missing: vec!["BBBBDEFF".to_owned(), "CCCCJPJT".to_owned()],
+                        approvals_outstanding: 1,
+                        ..Default::default()
+                    }),
+                    hash_lock: vec![0xab, 0x01],
+                    ..Default::default()
+                },
+                "1 more of BBBBDEFF, CCCCJPJT; the preimage of ab01",
+            ),
+            (
+                v1::Awaited {
+                    not_before: time(1_795_165_200),
+                    group_id: "g".to_owned(),
+                    group_members: 3,
+                    group_missing: 2,
+                    ..Default::default()
+                },
+                "not before 2026-11-20T09:00:00Z; 2 of 3 of group g",
+            ),
+        ] {
+            assert_eq!(waits_for(&awaited), expected);
+        }
     }
 }

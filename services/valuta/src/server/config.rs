@@ -52,7 +52,7 @@ pub struct UpArgs {
 #[derive(Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
-    data: Option<PathBuf>,
+    pub data: Option<PathBuf>,
     listen: Option<String>,
     #[serde(default)]
     rehearsal: bool,

@@ -7,6 +7,8 @@
 //! | `data` | the data directory |
 //! | `up` | starting the parts in order, and stopping them |
 //! | `ports` | the gateway's ports over engine, read model and ledger |
+//! | `standing` | how far each process is |
+//! | `metrics` | what each metric means |
 //! | `doctor` | what is wrong with a machine or a data directory |
 
 #[cfg(feature = "cluster")]
@@ -14,14 +16,17 @@ pub mod cluster;
 mod config;
 mod data;
 mod doctor;
+mod metrics;
 mod ports;
+mod standing;
 mod up;
 
 pub use config::UpArgs;
 pub use doctor::{DoctorArgs, doctor};
+pub use standing::name as role_name;
 pub use up::up;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What `valuta config` does.
@@ -34,21 +39,18 @@ pub enum ConfigCommand {
     },
 }
 
-/// Checks a configuration file, as `up` would read it.
+/// What a good file says, by field.
+type Said = Vec<(&'static str, String)>;
+
+/// Checks a configuration file, as `up` would read it, or the services of a cluster.
 pub fn config(command: ConfigCommand) -> ExitCode {
     let ConfigCommand::Check { file } = command;
-    let args = UpArgs {
-        config: Some(file.clone()),
-        ..UpArgs::default()
-    };
-    match config::Config::load(args) {
-        Ok(config) => {
+    match checked(&file) {
+        Ok(said) => {
             println!("{}: good", file.display());
-            println!("data        {}", config.data.display());
-            println!("listen      {}", config.listen);
-            println!("rehearsal   {}", config.rehearsal);
-            println!("reflection  {}", config.reflection);
-            println!("tls         {}", config.tls.is_some());
+            for (field, value) in said {
+                println!("{field:<12}{value}");
+            }
             ExitCode::SUCCESS
         }
         Err(errors) => {
@@ -56,4 +58,23 @@ pub fn config(command: ConfigCommand) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn checked(file: &Path) -> Result<Said, config::ConfigErrors> {
+    #[cfg(feature = "cluster")]
+    if let Some(said) = cluster::check(file)? {
+        return Ok(said);
+    }
+    let args = UpArgs {
+        config: Some(file.to_owned()),
+        ..UpArgs::default()
+    };
+    let config = config::Config::load(args)?;
+    Ok(vec![
+        ("data", config.data.display().to_string()),
+        ("listen", config.listen.to_string()),
+        ("rehearsal", config.rehearsal.to_string()),
+        ("reflection", config.reflection.to_string()),
+        ("tls", config.tls.is_some().to_string()),
+    ])
 }

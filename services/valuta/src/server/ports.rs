@@ -1,5 +1,6 @@
 //! The gateway's ports over engine, read model and ledger, in this process or elsewhere.
 
+use super::standing::Board;
 use prost::Message as _;
 use settlement_core::command::{Caller, Command, Position, Refusal};
 use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp, Uetr};
@@ -110,6 +111,7 @@ struct Reads {
     log: Log,
     projected: watch::Receiver<u64>,
     anchored: watch::Receiver<u64>,
+    board: Board,
 }
 
 impl ReadsPort {
@@ -118,12 +120,14 @@ impl ReadsPort {
         log: Log,
         projected: watch::Receiver<u64>,
         anchored: watch::Receiver<u64>,
+        board: Board,
     ) -> Self {
         Self(Arc::new(Reads {
             model,
             log,
             projected,
             anchored,
+            board,
         }))
     }
 
@@ -166,6 +170,10 @@ pub(crate) fn failed(error: impl std::fmt::Display) -> ReadError {
 impl ports::Reads for ReadsPort {
     fn projected(&self) -> watch::Receiver<u64> {
         self.0.projected.clone()
+    }
+
+    fn standing(&self) -> ports::Standing {
+        self.0.board.standing()
     }
 
     fn anchored(&self) -> watch::Receiver<u64> {

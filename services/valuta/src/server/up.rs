@@ -10,7 +10,9 @@
 
 use crate::server::config::{Config, ConfigErrors, UpArgs};
 use crate::server::data::{DataDir, write_durably};
+use crate::server::metrics;
 use crate::server::ports::{EnginePort, Log, ReadsPort};
+use crate::server::standing::{Board, Follower, follow_engine};
 use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use settlement_core::command::{Action, Caller, Command, Token};
@@ -29,11 +31,12 @@ use valuta_engine::{
 };
 use valuta_gateway::{ServeConfig, TlsPem};
 use valuta_journal::{
-    FileJournal, FileJournalOptions, FileReader, JournalId, JournalReader, OpenError, ReadError,
-    Source, Tail,
+    FileJournal, FileJournalOptions, FileReader, JournalId, JournalReader, Leader, OpenError,
+    ReadError, Source, Tail,
 };
 use valuta_ledger::{Ledger, LedgerReader, LogKey};
 use valuta_projector::{Anchors, ProjectError, SqliteStore, Store, StoreError};
+use valuta_proto::v1::ProcessRole;
 use valuta_relay::{MemberFiles, Receipts, Relay};
 
 /// Connections of the read model: as many calls read at once.
@@ -80,9 +83,7 @@ pub(super) fn start_log(config: &Config) {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
-        .install_recorder()
-        .context("metrics")?;
+    let metrics = metrics::install()?;
     let dir = DataDir::open(&config.data, config.rehearsal)?;
     let (rehearsal, following) = (config.rehearsal, !config.without_followers);
     let snapshots = SnapshotOptions {
@@ -99,6 +100,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         followers,
         stop_followers,
         first_token,
+        board,
     } = started;
     if let Some(first_token) = first_token {
         create_operator_token(&handle, first_token).await?;
@@ -109,14 +111,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         listen: config.listen,
         tls: config.tls.as_ref().map(read_tls).transpose()?,
         reflection: config.reflection,
-        metrics: Arc::new(move || metrics.render()),
+        metrics,
     };
+    tokio::spawn(follow_engine(board.clone(), handle.clone()));
     let gateway = valuta_gateway::serve(
         serve_config,
         EnginePort(handle.clone()),
         reads,
         stopping,
         |address| {
+            board.serves_at(address);
             println!("listening {address}");
             tracing::info!(%address, rehearsal, "listening");
         },
@@ -191,6 +195,7 @@ struct Parts {
     stop_followers: Arc<AtomicBool>,
     /// At the first start: the operator's token, already in its file.
     first_token: Option<Command>,
+    board: Board,
 }
 
 fn start(
@@ -241,6 +246,7 @@ fn start(
     let stop = Arc::new(AtomicBool::new(false));
     let (projected, projected_reader) = watch::channel(0);
     let (anchored, anchored_reader) = watch::channel(0);
+    let board = board(&journal, &projected_reader, &anchored_reader)?;
     let reads = ReadsPort::new(
         Box::new(store.read_model(READERS).context("read model")?),
         Log::Here {
@@ -253,6 +259,7 @@ fn start(
         },
         projected_reader,
         anchored_reader,
+        board.clone(),
     );
 
     let mut followers = Vec::new();
@@ -309,7 +316,36 @@ fn start(
         followers,
         stop_followers: stop,
         first_token,
+        board,
     })
+}
+
+/// Of a process that does everything: it leads, and nobody else ever will.
+fn board(
+    journal: &FileJournal,
+    projected: &watch::Receiver<u64>,
+    anchored: &watch::Receiver<u64>,
+) -> anyhow::Result<Board> {
+    let process = Board::draw()?;
+    let leader = Leader {
+        epoch: journal.epoch(),
+        id: process,
+        address: String::new(),
+    };
+    let (projected, anchored) = (projected.clone(), anchored.clone());
+    let followers = vec![
+        Follower::new(ProcessRole::Projector).at(move || *projected.borrow()),
+        Follower::new(ProcessRole::Ledger).done(move || *anchored.borrow()),
+    ];
+    let (_, leader) = watch::channel(Some(leader));
+    let tail = journal.watch();
+    Ok(Board::new(
+        ProcessRole::Embedded,
+        process,
+        tail,
+        leader,
+        followers,
+    ))
 }
 
 fn explain(error: OpenError, dir: &DataDir) -> anyhow::Error {
@@ -339,7 +375,7 @@ fn follower<E: std::fmt::Display>(
                 tracing::warn!(follower = name, "runs at full priority: {error}");
             }
             if let Err(error) = run() {
-                metrics::counter!("valuta_follower_failures_total", "follower" => name)
+                ::metrics::counter!("valuta_follower_failures_total", "follower" => name)
                     .increment(1);
                 tracing::error!(follower = name, "stopped: {error}");
             }
@@ -356,6 +392,8 @@ pub(super) fn keep_projecting<S: Store>(
     progress: impl Fn(u64),
 ) -> Result<(), ProjectError> {
     let mut pause = RETRY_AFTER_MIN;
+    // To be seen before the first one.
+    ::metrics::counter!("valuta_follower_failures_total", "follower" => "projector").increment(0);
     loop {
         // The first word is where the store stands, each after it a commit.
         let (begun, words) = (Instant::now(), Cell::new(0_u64));
@@ -371,7 +409,7 @@ pub(super) fn keep_projecting<S: Store>(
                 if words.get() > 1 && begun.elapsed() > RETRY_AFTER_MAX {
                     pause = RETRY_AFTER_MIN;
                 }
-                metrics::counter!("valuta_follower_failures_total", "follower" => "projector")
+                ::metrics::counter!("valuta_follower_failures_total", "follower" => "projector")
                     .increment(1);
                 tracing::error!(follower = "projector", ?pause, "tried again: {error}");
             }
@@ -391,11 +429,11 @@ pub(super) fn wait(stop: &AtomicBool, pause: Duration) {
     }
 }
 
-/// The read model shows anchors. A rebuilt one is told all of them again, in order, as the relay comes
-/// past; a failure is only logged.
+/// The read model shows anchors. It is told this one, and those before it that it lacks: a failure is only
+/// logged, and the next batch makes up for it.
 fn note_anchor(anchors: &mut impl Anchors, ledger: &LedgerReader, batch: u64) {
     let noted = (|| -> anyhow::Result<()> {
-        if batch > anchors.anchored()? {
+        for batch in anchors.anchored()? + 1..=batch {
             let anchor = ledger.anchor(batch)?;
             anchors.set_anchor(batch, anchor.index, &ledger.header(batch)?.text())?;
         }

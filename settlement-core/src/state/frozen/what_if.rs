@@ -1,7 +1,7 @@
 //! What would settle if: a run's inputs, changed, run beside the inputs as they are.
 
 use super::{FrozenView, RunInputs, RunScope, RunView};
-use crate::ids::{AccountId, Bic, ParticipantId, Sequence};
+use crate::ids::{AccountId, Bic, Date, ParticipantId, Sequence};
 use crate::instruction::Priority;
 use crate::run::{Cap, FLOOR_NONE, Leg, Outcome, Problem, Span, settle};
 use crate::state::State;
@@ -44,7 +44,7 @@ pub enum Change {
         participant: Bic,
         amount: Option<i64>,
     },
-    /// What a participant may pay another in this run, net of what comes back; `None` lifts the cap.
+    /// What a participant may pay another on the value date, net of what comes back; `None` lifts the cap.
     BilateralCap {
         participant: Bic,
         counterparty: Bic,
@@ -74,6 +74,7 @@ struct Draft<'a> {
     balances: Vec<i64>,
     floors: Vec<i64>,
     spans: Vec<Span>,
+    value_date: Date,
     caps: Vec<Cap>,
     /// In queue order once sorted. The last number tells added ones from those that are there.
     units: Vec<Unit>,
@@ -107,7 +108,7 @@ impl FrozenView {
         let Some(run) = self.run(scope) else {
             return Ok(None);
         };
-        let mut draft = Draft::new(&self.state, &run.inputs);
+        let mut draft = Draft::new(&self.state, &run.inputs, self.date_of(scope));
         for (index, change) in changes.iter().enumerate() {
             let made = draft.make(&run, change);
             made.map_err(|(field, reason)| WhatIfError {
@@ -134,7 +135,7 @@ impl FrozenView {
 type Fault = (&'static str, String);
 
 impl<'a> Draft<'a> {
-    fn new(state: &'a State, inputs: &'a RunInputs) -> Self {
+    fn new(state: &'a State, inputs: &'a RunInputs, value_date: Date) -> Self {
         let problem = &inputs.problem;
         let unit = |(number, legs): (u32, &[Leg])| {
             let (priority, rank, place) = inputs.units[number as usize];
@@ -150,7 +151,9 @@ impl<'a> Draft<'a> {
             balances: problem.balances().to_vec(),
             floors: problem.floors().to_vec(),
             spans: problem.spans().to_vec(),
-            caps: problem.caps().to_vec(),
+            value_date,
+            // The run leaves out those that could not bind; with these changes they may.
+            caps: state.all_caps(value_date),
             units: problem.units().map(unit).collect(),
             added: 0,
         }
@@ -204,10 +207,12 @@ impl<'a> Draft<'a> {
                 self.caps
                     .retain(|cap| (cap.debtor, cap.creditor) != (debtor, creditor));
                 if let Some(amount) = amount {
+                    let amount = not_negative(amount)?;
+                    let (from, to) = (AccountId(debtor), AccountId(creditor));
                     self.caps.push(Cap {
                         debtor,
                         creditor,
-                        amount: not_negative(amount)?,
+                        amount: self.state.supposed_room(amount, self.value_date, from, to),
                     });
                 }
             }

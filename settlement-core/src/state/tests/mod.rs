@@ -17,6 +17,7 @@
 #![allow(clippy::unwrap_used, clippy::inconsistent_digit_grouping)]
 
 mod calendar;
+mod caps;
 mod commands;
 mod conditions;
 mod conditions_random;
@@ -34,6 +35,7 @@ mod rates;
 mod simulation;
 mod snapshots;
 mod trades;
+mod waiting;
 
 use super::{FrozenView, State};
 use crate::command::*;

@@ -174,15 +174,27 @@ fn providers_see_what_they_are_asked() {
         ..request("R2")
     };
     ask(&mut world, to_c).unwrap();
+    // Page by page, one request each: as from one page.
     let seen = |world: &World, of: Option<&str>| {
-        let query = Query::OpenQuoteRequests(of.map(bic));
-        let View::QuoteRequests(requests) = world.state.query(&query, world.now) else {
-            panic!("no requests")
+        let page = |after, limit| {
+            let query = Query::OpenQuoteRequests(QuoteRequestQuestion {
+                provider: of.map(bic),
+                after,
+                limit,
+            });
+            let View::QuoteRequests(requests) = world.state.query(&query, world.now) else {
+                panic!("no requests")
+            };
+            let place = |it: &QuoteRequestView| (it.taker, it.request.id);
+            requests.iter().map(place).collect::<Vec<_>>()
         };
-        let ids: Vec<_> = requests
-            .iter()
-            .map(|it| it.request.id.to_string())
-            .collect();
+        let all = page(None, 99);
+        let mut paged = Vec::new();
+        while let [next] = page(paged.last().copied(), 1)[..] {
+            paged.push(next);
+        }
+        assert_eq!(paged, all);
+        let ids: Vec<_> = all.iter().map(|(_, id)| id.to_string()).collect();
         ids.join(" ")
     };
     for (of, expected) in [

@@ -3,12 +3,11 @@
 #![allow(clippy::float_arithmetic)] // rates and latencies, not money
 
 mod limit;
-mod load;
 
-use crate::load::{Load, Measured};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
+use valuta_tests::load::{Load, Measured};
 use valuta_tests::scheme::{ASSETS, BANKS, World};
 use valuta_tests::{Server, ServerOptions};
 

@@ -1,7 +1,7 @@
 //! A treasury's questions: why something waits, what would free it, what would happen if, what is needed.
 
 use super::{net, send};
-use crate::support::{A, B, C, CYCLE, PAY_IN_MS, Step, Town, failure};
+use crate::support::{A, B, C, CYCLE, D, PAY_IN_MS, Step, Town, failure, submit};
 use valuta_proto::v1;
 use valuta_proto::v1::change::Change;
 use valuta_tests::scheme::{TODAY, payment, uetr_text};
@@ -191,4 +191,257 @@ async fn funding_is_known_days_ahead() {
     };
     let settled = tokio::time::timeout(std::time::Duration::from_secs(30), settled);
     settled.await.expect("what the pay-in frees settles");
+}
+
+/// One small book, solved from a file and queued in a server: both give the same reasons.
+#[tokio::test]
+async fn a_file_and_the_server_explain_alike() {
+    let book = serde_json::json!({
+        "accounts": [
+            {"participant": A, "asset": "USD", "amount": "0.50"},
+            {"participant": B, "asset": "EUR", "amount": "5.00"},
+            {"participant": A, "asset": "KWD", "amount": "10.000"},
+        ],
+        "bilateral_caps": [{"from": A, "to": B, "asset": "KWD", "amount": "3.000"}],
+        "queue": [
+            leg("1", "high", "g", A, B, "USD", "25.00"),
+            leg("2", "normal", "", A, C, "USD", "1.00"),
+            leg("3", "normal", "g", B, C, "EUR", "5.00"),
+            leg("4", "urgent", "", D, C, "USD", "2.00"),
+            leg("5", "normal", "", B, A, "EUR", "1.00"),
+            leg("6", "normal", "", C, A, "USD", "2.00"),
+            leg("7", "high", "h", B, A, "KWD", "2.000"),
+            leg("8", "normal", "h", D, A, "EUR", "3.00"),
+            leg("9", "normal", "", A, B, "KWD", "4.000"),
+        ],
+    });
+    let town = Town::start().await;
+    let path = town.dir.path().join("book.json");
+    std::fs::write(&path, book.to_string()).unwrap();
+    let solved = valuta_tests::server::valuta();
+    let solved = std::process::Command::new(solved)
+        .args(["solve", "--output", "json"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let solved: serde_json::Value = serde_json::from_slice(&solved.stdout).unwrap();
+    assert_eq!(solved["settled"], serde_json::json!([]));
+
+    let mut operator = town.operator();
+    let request = v1::SetLimitRequest {
+        limit: Some(v1::Limit {
+            participant: A.to_owned(),
+            asset: "KWD".to_owned(),
+            counterparty: B.to_owned(),
+            amount: "3.000".to_owned(),
+        }),
+        created: None,
+        request_id: town.request_id(),
+    };
+    operator.admin.set_limit(request).await.unwrap();
+    for line in book["accounts"].as_array().unwrap() {
+        let text = |field: &str| line[field].as_str().unwrap();
+        town.deposit(text("participant"), text("amount"), text("asset"))
+            .await;
+    }
+    let mut ids = std::collections::BTreeMap::new();
+    for (number, line) in (1..).zip(book["queue"].as_array().unwrap()) {
+        let client = &mut town
+            .client(line["legs"][0]["debtor"].as_str().unwrap())
+            .await;
+        submit(client, queued(number, line)).await;
+        ids.insert(uetr_text(number), line["id"].as_str().unwrap().to_owned());
+    }
+    town.set_time(valuta_tests::scheme::MORNING_MS + 1_000)
+        .await;
+
+    let request = v1::ListWaitingRequest::default();
+    let mut treasury = town.client("TREASURY").await.treasury;
+    let waiting = treasury.list_waiting(request).await.unwrap().into_inner();
+    let sequences: std::collections::BTreeMap<u64, String> = waiting
+        .waiting
+        .iter()
+        .map(|view| view.status.as_ref().unwrap())
+        .map(|status| (status.sequence, ids[&status.uetr].clone()))
+        .collect();
+    let live = waiting.waiting.iter().map(|view| {
+        let status = view.status.as_ref().unwrap();
+        let behind = sequences.get(&view.behind).cloned().unwrap_or_default();
+        format!(
+            "{} {} {behind} {} {} {} {}",
+            ids[&status.uetr],
+            view.test,
+            view.participant,
+            view.asset,
+            view.missing,
+            view.smallest_pay_in
+        )
+    });
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let offline = solved["waiting"].as_array().unwrap().iter().map(|view| {
+        format!(
+            "{} {} {} {} {} {} {}",
+            text(&view["id"]),
+            text(&view["test"]),
+            text(&view["behind"]),
+            text(&view["participant"]),
+            text(&view["asset"]),
+            text(&view["missing"]),
+            text(&view["smallest_pay_in"]["amount"])
+        )
+    });
+    let (mut live, mut offline): (Vec<_>, Vec<_>) = (live.collect(), offline.collect());
+    live.sort();
+    offline.sort();
+    assert_eq!(live, offline);
+    for test in ["group", "order", "floor", "bilateral_cap"] {
+        assert!(
+            live.iter().any(|line| line.contains(test)),
+            "{test}: {live:?}"
+        );
+    }
+    town.books().await;
+}
+
+fn leg(
+    id: &str,
+    priority: &str,
+    group: &str,
+    debtor: &str,
+    creditor: &str,
+    asset: &str,
+    amount: &str,
+) -> serde_json::Value {
+    let mut line = serde_json::json!({
+        "id": id,
+        "priority": priority,
+        "legs": [{"debtor": debtor, "creditor": creditor, "asset": asset, "amount": amount}],
+    });
+    if !group.is_empty() {
+        line["group"] = group.into();
+    }
+    line
+}
+
+fn queued(number: u128, line: &serde_json::Value) -> v1::Instruction {
+    let leg = |field: &str| line["legs"][0][field].as_str().unwrap();
+    let sent = payment(
+        number,
+        leg("debtor"),
+        leg("creditor"),
+        leg("amount"),
+        leg("asset"),
+    );
+    v1::Instruction {
+        priority: match line["priority"].as_str() {
+            Some("urgent") => v1::Priority::Urgent,
+            Some("high") => v1::Priority::High,
+            _ => v1::Priority::Normal,
+        }
+        .into(),
+        conditions: line["group"].as_str().map(|group| v1::Conditions {
+            group_id: group.to_owned(),
+            group_members: 2,
+            ..Default::default()
+        }),
+        ..sent
+    }
+}
+
+async fn waits_for(town: &Town, who: &str, uetr: u128) -> (String, v1::Awaited) {
+    let request = v1::ExplainRequest {
+        uetr: uetr_text(uetr),
+        min_sequence: 0,
+    };
+    let answer = town.client(who).await.treasury.explain(request).await;
+    let mut found = answer.unwrap().into_inner().explanations;
+    let view = found.remove(0);
+    (view.test, view.awaited.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn conditions_are_explained_and_listed_to_those_asked() {
+    let town = Town::start().await;
+    let asks = |conditions: v1::Conditions| v1::Instruction {
+        conditions: Some(conditions),
+        ..payment(1, A, B, "25.00", "USD")
+    };
+    send(
+        &town,
+        asks(v1::Conditions {
+            approvers: vec![B.to_owned(), C.to_owned()],
+            approvals_needed: 2,
+            hash_lock: vec![7; 32],
+            ..Default::default()
+        }),
+    )
+    .await;
+    for who in [A, C, "TREASURY"] {
+        let (test, awaited) = waits_for(&town, who, 1).await;
+        let progress = awaited.progress.unwrap();
+        assert_eq!(test, "approval", "{who}");
+        assert_eq!(progress.approvals_missing, [B, C]);
+        assert_eq!(progress.approvals_outstanding, 2);
+        assert_eq!(&awaited.hash_lock[..], [7; 32]);
+        assert!(awaited.until.is_some());
+    }
+    let asked = async |who: &str, mine: bool, sequence: u64| {
+        let request = v1::ListInstructionsRequest {
+            awaiting_my_approval: mine,
+            min_sequence: sequence,
+            ..Default::default()
+        };
+        let answer = town
+            .client(who)
+            .await
+            .payments
+            .list_instructions(request)
+            .await;
+        answer.map(|answer| answer.into_inner().instructions.len())
+    };
+    let sequence = operator_sequence(&town).await;
+    for (who, all, mine) in [(A, 1, 0), (B, 1, 1), (C, 1, 1), (D, 0, 0)] {
+        assert_eq!(asked(who, false, sequence).await.unwrap(), all, "{who}");
+        assert_eq!(asked(who, true, sequence).await.unwrap(), mine, "{who}");
+    }
+    let refused = failure(&asked("TREASURY", true, 0).await.unwrap_err());
+    assert!(refused.contains("participant"), "{refused}");
+    let approve = v1::ApproveInstructionRequest {
+        request_id: town.request_id(),
+        uetr: uetr_text(1),
+        instructing: A.to_owned(),
+        kind: v1::Kind::Payment.into(),
+        created: None,
+    };
+    let approved = town
+        .client(C)
+        .await
+        .payments
+        .approve_instruction(approve)
+        .await;
+    let sequence = approved.unwrap().into_inner().sequence;
+    assert_eq!(
+        asked(C, true, sequence).await.unwrap(),
+        0,
+        "it has approved"
+    );
+    assert_eq!(asked(B, true, sequence).await.unwrap(), 1);
+    let (test, awaited) = waits_for(&town, B, 1).await;
+    let progress = awaited.progress.unwrap();
+    assert_eq!(
+        (test.as_str(), progress.approvals_outstanding),
+        ("approval", 1)
+    );
+    assert_eq!(progress.approved_by, [C]);
+}
+
+async fn operator_sequence(town: &Town) -> u64 {
+    let request = v1::ListWaitingRequest::default();
+    let mut treasury = town.client("TREASURY").await.treasury;
+    treasury
+        .list_waiting(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .sequence
 }

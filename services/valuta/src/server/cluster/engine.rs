@@ -11,6 +11,8 @@
 
 use super::config::ServiceConfig;
 use super::node::{self, Following};
+use crate::server::metrics;
+use crate::server::standing::{Board, Follower, follow_engine};
 use crate::server::up::{create_operator_token, first_operator_token, signal, stopped};
 use anyhow::{Context, anyhow, bail};
 use std::sync::Arc;
@@ -20,9 +22,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tonic::service::Routes;
 use valuta_engine::{Clock, Engine, SystemClock};
-use valuta_journal::{Journal as _, Leader};
+use valuta_journal::{Journal as _, Leader, Source as _};
 use valuta_kafka::{Election, KafkaJournal, KafkaLog, LeadError};
-use valuta_link::{EngineLinkService, Lead};
+use valuta_link::{EngineLinkService, Lead, TakeReport, Told};
+use valuta_proto::v1::ProcessRole;
 
 /// A leader whose process is gone refuses connections; one that is only slow does not.
 const GONE_CHECKS: u32 = 2;
@@ -37,12 +40,13 @@ const WARM_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs one.
 pub async fn engine(config: ServiceConfig) -> anyhow::Result<()> {
-    let render = node::metrics()?;
+    let render = metrics::install()?;
     let (leads, leading) = watch::channel(None);
     let (stop, stopping) = watch::channel(false);
     let following = node::follow(&config).await?;
     // From the start on: a standby says that it does not lead.
-    let link = EngineLinkService::server(leading, config.link.secret.clone());
+    let board = board(&following)?;
+    let link = EngineLinkService::server(leading, config.link.secret.clone(), taking(&board));
     let (address, serving) = node::serve(&config, Routes::new(link), render, stopping).await?;
     let url = config.advertise.clone().unwrap_or_else(|| {
         let scheme = if config.common.tls.is_some() {
@@ -52,8 +56,9 @@ pub async fn engine(config: ServiceConfig) -> anyhow::Result<()> {
         };
         format!("{scheme}://{address}")
     });
-    metrics::gauge!("valuta_leads").set(0.0);
-    let ended = stand_and_lead(&config, following, &url, &leads).await;
+    board.serves_at(url.split("://").last().unwrap_or(&url));
+    node::report(board.clone(), &config.link);
+    let ended = stand_and_lead(&config, following, &url, (&leads, &board)).await;
     leads.send_replace(None);
     stop.send_replace(true);
     // Streams of gateways end with the process.
@@ -61,11 +66,34 @@ pub async fn engine(config: ServiceConfig) -> anyhow::Result<()> {
     ended
 }
 
+fn board(following: &Following) -> anyhow::Result<Board> {
+    let (log, durable) = (&following.log, following.reads.durable());
+    let standby = Follower::new(ProcessRole::Standby).at(move || *durable.borrow());
+    let (role, process) = (ProcessRole::Standby, Board::draw()?);
+    let (tail, leader) = (log.watch(), log.leader());
+    Ok(Board::new(role, process, tail, leader, vec![standby]))
+}
+
+/// What the one that leads does with reports.
+fn taking(board: &Board) -> TakeReport {
+    let board = board.clone();
+    Arc::new(move |processes| {
+        let processes = board.take(processes);
+        let (sequence, time_ms, batches) = board.marks();
+        Told {
+            processes,
+            sequence,
+            time_ms,
+            batches,
+        }
+    })
+}
+
 async fn stand_and_lead(
     config: &ServiceConfig,
     following: Following,
     url: &str,
-    leads: &watch::Sender<Option<Lead>>,
+    (leads, board): (&watch::Sender<Option<Lead>>, &Board),
 ) -> anyhow::Result<()> {
     let kafka = config.kafka.journal();
     let election = tokio::task::spawn_blocking(move || Election::join(&kafka))
@@ -73,14 +101,14 @@ async fn stand_and_lead(
         .map_err(|error| anyhow!("election: {error}"))?;
     println!("standing by");
     let journal = tokio::select! {
-        journal = stand_by(config, &following.log, &election, url) => journal?,
+        journal = stand_by(config, &following.log, &election, (url, board.process())) => journal?,
         error = node::journal_lost(&following.log) => return Err(error),
         signal = signal() => {
             tracing::info!(signal = signal?, "stopping");
             return Ok(());
         }
     };
-    lead(config, following, journal, leads).await
+    lead(config, following, journal, (leads, board)).await
 }
 
 /// Waits until it should lead, and starts an epoch.
@@ -88,11 +116,9 @@ async fn stand_by(
     config: &ServiceConfig,
     log: &Arc<KafkaLog>,
     election: &Election,
-    url: &str,
+    (url, id): (&str, [u8; 16]),
 ) -> anyhow::Result<KafkaJournal> {
     let mut mine = election.mine();
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| anyhow!("no random bytes: {error}"))?;
     loop {
         tokio::select! {
             named = mine.wait_for(|mine| *mine) => {
@@ -173,7 +199,7 @@ async fn lead(
     config: &ServiceConfig,
     following: Following,
     journal: KafkaJournal,
-    leads: &watch::Sender<Option<Lead>>,
+    (leads, board): (&watch::Sender<Option<Lead>>, &Board),
 ) -> anyhow::Result<()> {
     let Following {
         log,
@@ -207,7 +233,8 @@ async fn lead(
         engine: handle.clone(),
         hindrance,
     }));
-    metrics::gauge!("valuta_leads").set(1.0);
+    board.leads();
+    tokio::spawn(follow_engine(board.clone(), handle.clone()));
     tracing::info!(epoch = term.epoch, sequence = end, "leading");
     println!("leading {}", term.epoch);
     let mut leader = log.leader();

@@ -4,7 +4,9 @@
 use super::config::ServiceConfig;
 use super::ledger::LedgerClient;
 use super::node;
+use crate::server::metrics;
 use crate::server::ports::{EnginePort, Log, ReadsPort, engine_error};
+use crate::server::standing::{Board, Follower};
 use crate::server::up::{READERS, read_tls, signal};
 use anyhow::{Context, anyhow};
 use settlement_core::command::{Caller, Command, Refusal};
@@ -18,10 +20,13 @@ use tokio::sync::watch;
 use valuta_engine::Handle;
 use valuta_gateway::ServeConfig;
 use valuta_gateway::ports::{self, EngineError};
+use valuta_journal::Source as _;
+use valuta_kafka::KafkaLog;
 use valuta_link::Link;
 use valuta_projector::{
     Anchors as _, PostgresAddress, PostgresAnchors, PostgresReadModel, ReadModel as _,
 };
+use valuta_proto::v1::ProcessRole;
 
 /// How often PostgreSQL is asked how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(20);
@@ -30,16 +35,16 @@ const PROGRESS_RETRY: Duration = Duration::from_secs(1);
 
 /// Runs one; without `writes` it is a treasury's.
 pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> {
-    let render = node::metrics()?;
-    let url = config.postgres.as_deref();
-    let url = url.context("postgres: missing; give --postgres URL, or url under [postgres]")?;
-    let address = PostgresAddress::parse(url)?;
+    let render = metrics::install()?;
+    let address = config.database()?;
     let node::Following {
         log,
         replica,
         reads,
         ..
     } = node::follow(&config).await?;
+    let board = board(&log, &reads, writes)?;
+    node::report(board.clone(), &config.link);
     let link = writes.then(|| Link::start(log.leader(), config.link.clone()));
     let engine = RemoteEngine {
         reads: EnginePort(reads.clone()),
@@ -61,6 +66,7 @@ pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> 
         Log::Elsewhere(ledger),
         projected_reader,
         anchored_reader,
+        board.clone(),
     );
     let (stop, stopping) = watch::channel(false);
     let serve = ServeConfig {
@@ -70,6 +76,7 @@ pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> 
         metrics: render,
     };
     let gateway = valuta_gateway::serve(serve, engine, reads, stopping, |address| {
+        board.serves_at(address);
         println!("listening {address}");
         tracing::info!(%address, writes, "listening");
     });
@@ -87,6 +94,18 @@ pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> 
             gateway.await.context("gateway")
         }
     }
+}
+
+fn board(log: &KafkaLog, reads: &Handle, writes: bool) -> anyhow::Result<Board> {
+    let role = if writes {
+        ProcessRole::Gateway
+    } else {
+        ProcessRole::Treasury
+    };
+    let durable = reads.durable();
+    let own = Follower::new(role).at(move || *durable.borrow());
+    let (tail, leader) = (log.watch(), log.leader());
+    Ok(Board::new(role, Board::draw()?, tail, leader, vec![own]))
 }
 
 /// Tells how far PostgreSQL is. Ends when nobody listens.
@@ -134,10 +153,7 @@ pub struct RemoteEngine {
 
 impl RemoteEngine {
     fn link(&self) -> Result<&Link, EngineError> {
-        self.link.as_ref().ok_or_else(|| EngineError::Unavailable {
-            retry_after_ms: 0,
-            reason: "this service takes no writes: use a gateway".to_owned(),
-        })
+        self.link.as_ref().ok_or(EngineError::ReadOnly)
     }
 
     fn at_least(&self, min_sequence: Sequence) -> Sequence {

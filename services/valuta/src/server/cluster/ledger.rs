@@ -11,7 +11,9 @@ use super::config::ServiceConfig;
 use super::node::{self, Threads};
 use super::topics::{Incoming, Outgoing};
 use crate::server::data::DataDir;
+use crate::server::metrics;
 use crate::server::ports::failed;
+use crate::server::standing::Follower;
 use crate::server::up::log_origin;
 use anyhow::{Context, anyhow};
 use prost::Message as _;
@@ -33,6 +35,7 @@ use valuta_proto::link::{
     CheckpointAnswer, CheckpointQuestion, LinkedReceipt, ReceiptsAnswer, ReceiptsQuestion,
 };
 use valuta_proto::v1;
+use valuta_proto::v1::ProcessRole;
 use valuta_relay::topics::{ANCHORS, BATCHES, batch_header};
 use valuta_relay::{FilesOnly, MemberFiles, Receipt, Receipts, Relay};
 
@@ -42,7 +45,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs it.
 pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
-    let render = node::metrics()?;
+    let render = metrics::install()?;
     let dir = DataDir::open(&config.common.data, config.common.rehearsal)?;
     let log = Arc::new(node::open_log(&config, None).await?);
     let origin = log_origin(log.id());
@@ -59,7 +62,10 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
         secret: config.link.secret.clone(),
     };
     let link = LedgerLinkServer::new(service).max_encoding_message_size(MESSAGE_BYTES_MAX);
-    node::serve(&config, Routes::new(link), render, stopping).await?;
+    let (serves, _) = node::serve(&config, Routes::new(link), render, stopping).await?;
+    let anchored = reader.clone();
+    let own = Follower::new(ProcessRole::Ledger).done(move || anchored.next_number() - 1);
+    node::stand(&config, &log, own, serves)?;
     let mut threads = Threads::new();
     let (batches, anchors) = (
         config.kafka.topic(BATCHES, 1),
@@ -125,7 +131,6 @@ fn keep(
         let number = header.number;
         if let Added::New(anchor) = ledger.add_header(header)? {
             tracing::info!(batch = number, index = anchor.index, "anchored");
-            metrics::gauge!("valuta_anchored_batch").set(number as f64);
             publish(&reader, number, &mut outgoing)?;
             outgoing.flush()?;
         }

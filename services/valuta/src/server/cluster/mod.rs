@@ -23,7 +23,7 @@ mod projector;
 mod relay;
 mod topics;
 
-pub(crate) use config::{KafkaFile, LinkFile, PostgresFile, ServiceArgs};
+pub(crate) use config::{KafkaFile, LinkFile, PostgresFile, ServiceArgs, check};
 pub(crate) use ledger::LedgerClient;
 
 use crate::server::config::ConfigErrors;

@@ -2,6 +2,7 @@
 
 use super::config::ServiceConfig;
 use crate::server::data::DataDir;
+use crate::server::standing::{Board, Follower};
 use crate::server::up::{read_tls, signal};
 use anyhow::{Context, anyhow, bail};
 use axum::routing::get;
@@ -21,19 +22,14 @@ use valuta_engine::{Handle, Recovered, Replica, SnapshotOptions, Snapshots};
 use valuta_gateway::RenderMetrics;
 use valuta_journal::{Leader, Source as _, Tail};
 use valuta_kafka::KafkaLog;
+use valuta_link::{LinkOptions, Reporter};
 
 /// A start reads the whole topic, or what came after a snapshot: no sooner is anything served.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(3_600);
 /// How often a closed journal is looked for.
 const CLOSED_SEEN_WITHIN: Duration = Duration::from_millis(200);
-
-/// Installs the process's metrics.
-pub fn metrics() -> anyhow::Result<RenderMetrics> {
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
-        .install_recorder()
-        .context("metrics")?;
-    Ok(Arc::new(move || metrics.render()))
-}
+/// Between two reports of a process.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The journal's reading side, read up to what was in the topic at the start.
 pub async fn open_log(
@@ -108,12 +104,46 @@ pub async fn follow(config: &ServiceConfig) -> anyhow::Result<Following> {
     })
 }
 
-/// Metrics and the log say who leads.
+/// As [`report`], of a process that only follows.
+pub fn stand(
+    config: &ServiceConfig,
+    log: &KafkaLog,
+    own: Follower,
+    serves: SocketAddr,
+) -> anyhow::Result<()> {
+    let (role, tail, leader) = (own.role(), log.watch(), log.leader());
+    let board = Board::new(role, Board::draw()?, tail, leader, vec![own]);
+    board.serves_at(serves);
+    report(board, &config.link);
+    Ok(())
+}
+
+/// Tells the leader how far this process is, and the metrics what all are.
+pub fn report(board: Board, link: &LinkOptions) {
+    let mut reporter = Reporter::new(link.clone());
+    tokio::spawn(async move {
+        while !board.is_leading() {
+            board.look(None, None);
+            if let Some(leader) = board.leader() {
+                match reporter.report(&leader, &board.own()).await {
+                    Ok(told) => {
+                        board.hear(told.processes, (told.sequence, told.time_ms, told.batches));
+                    }
+                    // What is known of others gets old, and says so.
+                    Err(status) => tracing::debug!(%status, "the leader was not told"),
+                }
+            }
+            board.tell();
+            tokio::time::sleep(REPORT_EVERY).await;
+        }
+    });
+}
+
+/// The log says who leads.
 async fn tell_leader(mut leader: watch::Receiver<Option<Leader>>) {
     loop {
         if let Some(Leader { epoch, address, .. }) = &*leader.borrow_and_update() {
             tracing::info!(epoch, address, "leads");
-            metrics::gauge!("valuta_epoch").set(*epoch as f64);
         }
         if leader.changed().await.is_err() {
             return;

@@ -3,6 +3,8 @@
 use super::config::{ServiceArgs, ServiceConfig};
 use super::node::{self, Threads};
 use super::topics::Incoming;
+use crate::server::metrics;
+use crate::server::standing::{Follower, Progress};
 use crate::server::up::{keep_projecting, wait};
 use anyhow::{Context, anyhow};
 use prost::Message as _;
@@ -15,6 +17,7 @@ use valuta_journal::Source as _;
 use valuta_kafka::KafkaLog;
 use valuta_projector::{Anchors, PostgresAddress, PostgresAnchors, PostgresStore, rebuild};
 use valuta_proto::v1;
+use valuta_proto::v1::ProcessRole;
 use valuta_relay::topics::ANCHORS;
 
 /// After PostgreSQL has failed.
@@ -35,29 +38,32 @@ impl ReadModelCommand {
     }
 }
 
-fn address(config: &ServiceConfig) -> anyhow::Result<PostgresAddress> {
-    let url = config.postgres.as_deref();
-    let url = url.context("postgres: missing; give --postgres URL, or url under [postgres]")?;
-    Ok(PostgresAddress::parse(url)?)
-}
-
 /// Runs one.
 pub async fn projector(config: ServiceConfig) -> anyhow::Result<()> {
-    let render = node::metrics()?;
-    let address = address(&config)?;
+    let render = metrics::install()?;
+    let address = config.database()?;
     let (stop, stopping) = watch::channel(false);
-    node::serve(&config, Routes::default(), render, stopping).await?;
+    let (serves, _) = node::serve(&config, Routes::default(), render, stopping).await?;
     let log = Arc::new(node::open_log(&config, None).await?);
+    let (projected, anchored) = (Progress::default(), Progress::default());
+    let own = Follower::new(ProcessRole::Projector)
+        .at(projected.read())
+        .done(anchored.read());
+    node::stand(&config, &log, own, serves)?;
     let mut threads = Threads::new();
     let (source, at) = (Arc::clone(&log), address.clone());
     threads.start("projector", move |stop| {
         let tail = source.watch();
         let open = || PostgresStore::open(&at);
         let reader = || source.reader(None);
-        Ok(keep_projecting(&tail, open, reader, stop, |_| {})?)
+        Ok(keep_projecting(&tail, open, reader, stop, |at| {
+            projected.set(at)
+        })?)
     })?;
     let topic = config.kafka.topic(ANCHORS, 1);
-    threads.start("anchors", move |stop| anchors(&topic, &address, stop))?;
+    threads.start("anchors", move |stop| {
+        anchors(&topic, &address, &anchored, stop)
+    })?;
     let ended = threads.run(&log).await;
     stop.send_replace(true);
     ended
@@ -67,12 +73,13 @@ pub async fn projector(config: ServiceConfig) -> anyhow::Result<()> {
 fn anchors(
     topic: &valuta_kafka::KafkaConfig,
     address: &PostgresAddress,
+    anchored: &Progress,
     stop: &AtomicBool,
 ) -> anyhow::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         if let Err(error) = PostgresAnchors::open(address)
             .map_err(anyhow::Error::from)
-            .and_then(|store| show_anchors(topic, store, stop))
+            .and_then(|store| show_anchors(topic, store, anchored, stop))
         {
             tracing::warn!("anchors are not shown, tried again: {error:#}");
             wait(stop, RETRY_AFTER);
@@ -84,9 +91,11 @@ fn anchors(
 fn show_anchors(
     topic: &valuta_kafka::KafkaConfig,
     mut store: PostgresAnchors,
+    anchored: &Progress,
     stop: &AtomicBool,
 ) -> anyhow::Result<()> {
     let mut shown = store.anchored()?;
+    anchored.set(shown);
     let mut incoming = Incoming::open(topic)?;
     while !stop.load(Ordering::Relaxed) {
         let Some(payload) = incoming.next()? else {
@@ -97,7 +106,7 @@ fn show_anchors(
         if anchor.batch > shown {
             store.set_anchor(anchor.batch, anchor.log_index, &anchor.header)?;
             shown = anchor.batch;
-            metrics::gauge!("valuta_anchored_batch").set(shown as f64);
+            anchored.set(shown);
         }
     }
     Ok(())
@@ -106,7 +115,7 @@ fn show_anchors(
 /// Does what is asked.
 pub async fn read_model(command: ReadModelCommand, config: ServiceConfig) -> anyhow::Result<()> {
     let ReadModelCommand::Rebuild(_) = command;
-    let address = address(&config)?;
+    let address = config.database()?;
     let log = node::open_log(&config, None).await?;
     let end = log.watch().durable().sequence;
     eprintln!("rebuilding from {end} inputs; readers go on with the old read model");

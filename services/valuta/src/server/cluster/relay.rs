@@ -3,6 +3,8 @@
 use super::config::ServiceConfig;
 use super::node::{self, Threads};
 use super::topics::{Outgoing, STATUS_PARTITIONS};
+use crate::server::metrics;
+use crate::server::standing::{Follower, Progress};
 use prost::Message as _;
 use settlement_core::ids::BatchNumber;
 use std::sync::Arc;
@@ -13,16 +15,22 @@ use valuta_journal::Source as _;
 use valuta_kafka::{KafkaConfig, KafkaLog};
 use valuta_ledger::BatchInput;
 use valuta_projector::StoreError;
+use valuta_proto::v1::ProcessRole;
 use valuta_relay::topics::statuses::{StatusMessage, StatusStore, StatusTopic, WireForm};
 use valuta_relay::topics::{BATCHES, STATUSES, batch_message};
 use valuta_relay::{BatchSink, Relay, RelayError};
 
 /// Runs it.
 pub async fn relay(config: ServiceConfig) -> anyhow::Result<()> {
-    let render = node::metrics()?;
+    let render = metrics::install()?;
     let (stop, stopping) = watch::channel(false);
-    node::serve(&config, Routes::default(), render, stopping).await?;
+    let (serves, _) = node::serve(&config, Routes::default(), render, stopping).await?;
     let log = Arc::new(node::open_log(&config, None).await?);
+    let (told, relayed) = (Progress::default(), Progress::default());
+    let own = Follower::new(ProcessRole::Relay)
+        .at(told.read())
+        .done(relayed.read());
+    node::stand(&config, &log, own, serves)?;
     let mut threads = Threads::new();
     let (source, topic) = (Arc::clone(&log), config.kafka.topic(BATCHES, 1));
     threads.start("batches", move |stop| {
@@ -32,13 +40,15 @@ pub async fn relay(config: ServiceConfig) -> anyhow::Result<()> {
         let sink = BatchTopic::open(&topic, &scheme)?;
         let (reader, lookup, tail) = (source.reader(None)?, source.lookup(), source.watch());
         let relay = Relay::new(reader, lookup, tail, sink, None);
-        Ok(relay.run(stop, |_| {})?)
+        Ok(relay.run(stop, |batch| relayed.set(batch))?)
     })?;
     let (source, topic) = (
         Arc::clone(&log),
         config.kafka.topic(STATUSES, STATUS_PARTITIONS),
     );
-    threads.start("statuses", move |stop| statuses(&source, &topic, stop))?;
+    threads.start("statuses", move |stop| {
+        statuses(&source, &topic, &told, stop)
+    })?;
     let ended = threads.run(&log).await;
     stop.send_replace(true);
     ended
@@ -73,12 +83,16 @@ impl BatchSink for BatchTopic {
             .and_then(|()| self.outgoing.flush())
             .map_err(|error| RelayError::Sink(error.into()))?;
         self.next = header.number + 1;
-        metrics::gauge!("valuta_relayed_batch").set(header.number as f64);
         Ok(())
     }
 }
 
-fn statuses(log: &KafkaLog, topic: &KafkaConfig, stop: &AtomicBool) -> anyhow::Result<()> {
+fn statuses(
+    log: &KafkaLog,
+    topic: &KafkaConfig,
+    told: &Progress,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
     let Some(scheme) = node::scheme_name(log, stop)? else {
         return Ok(());
     };
@@ -89,7 +103,7 @@ fn statuses(log: &KafkaLog, topic: &KafkaConfig, stop: &AtomicBool) -> anyhow::R
     };
     let store = StatusStore::new(topic, form, scheme);
     let tail = log.watch();
-    valuta_projector::run(log.reader(None)?, &tail, store, stop, |_| {})?;
+    valuta_projector::run(log.reader(None)?, &tail, store, stop, |at| told.set(at.0))?;
     Ok(())
 }
 

@@ -1,13 +1,15 @@
-//! A load of gross payments, made, encoded and sent by clients on the same machine.
+//! A load of gross payments, made, encoded and sent by clients on the same machine: what is measured.
+#![allow(clippy::float_arithmetic)] // rates and latencies, not money
 
+use crate::scheme::{BANKS, payment, uetr_text};
+use crate::server::Client;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use valuta_proto::v1;
-use valuta_tests::scheme::{BANKS, payment, uetr_text};
-use valuta_tests::server::Client;
 
 /// Instructions of one request on a stream.
 const BATCH: u64 = 1_000;
@@ -20,17 +22,24 @@ const UNARY_IN_FLIGHT: usize = 128;
 pub struct Load {
     instructions: u64,
     unary: bool,
+    /// Of each bank's instructions: none is sent twice.
+    first: u64,
 }
 
 /// What came of it.
 #[derive(Clone, Copy, Default)]
 pub struct Measured {
+    /// Instructions a second.
     pub per_second: f64,
+    /// Of requests, from making one to its answer.
     pub p50_ms: f64,
+    /// The same.
     pub p99_ms: f64,
 }
 
 impl Measured {
+    /// The one with more instructions a second.
+    #[must_use]
     pub fn best(self, other: Self) -> Self {
         if other.per_second > self.per_second {
             other
@@ -41,17 +50,30 @@ impl Measured {
 }
 
 impl Load {
+    /// Streams of batches, one a bank.
     pub fn stream(instructions: u64) -> Self {
         Self {
             instructions,
             unary: false,
+            first: 0,
         }
     }
 
+    /// One call for each instruction, many in flight.
     pub fn unary(instructions: u64) -> Self {
         Self {
             instructions,
             unary: true,
+            first: 0,
+        }
+    }
+
+    /// The instructions after so many that were sent before.
+    #[must_use]
+    pub fn after(self, sent: u64) -> Self {
+        Self {
+            first: sent,
+            ..self
         }
     }
 
@@ -70,10 +92,11 @@ impl Load {
         let tasks: Vec<_> = (0..)
             .zip(clients)
             .map(|(bank, client)| {
+                let numbers = self.first..self.first + each;
                 if self.unary {
-                    tokio::spawn(unary(client, bank, each))
+                    tokio::spawn(unary(client, bank, numbers))
                 } else {
-                    tokio::spawn(stream(client, bank, each))
+                    tokio::spawn(stream(client, bank, numbers))
                 }
             })
             .collect();
@@ -113,7 +136,7 @@ fn numbered(template: &v1::Instruction, bank: usize, number: u64) -> v1::Instruc
 }
 
 /// Microseconds from making a request to its answer.
-async fn stream(mut client: Client, bank: usize, instructions: u64) -> anyhow::Result<Vec<u32>> {
+async fn stream(mut client: Client, bank: usize, all: Range<u64>) -> anyhow::Result<Vec<u32>> {
     let (sender, receiver) = tokio::sync::mpsc::channel(WINDOW);
     let window = Arc::new(Semaphore::new(WINDOW));
     let sent = Arc::new(Mutex::new(VecDeque::new()));
@@ -121,10 +144,11 @@ async fn stream(mut client: Client, bank: usize, instructions: u64) -> anyhow::R
         let (window, sent) = (Arc::clone(&window), Arc::clone(&sent));
         tokio::spawn(async move {
             let template = template(bank);
-            for batch in 0..instructions / BATCH {
+            for batch in 0..(all.end - all.start) / BATCH {
                 window.acquire().await?.forget();
                 sent.lock().expect("not poisoned").push_back(Instant::now());
-                let numbers = batch * BATCH..(batch + 1) * BATCH;
+                let first = all.start + batch * BATCH;
+                let numbers = first..first + BATCH;
                 let request = v1::SubmitInstructionsRequest {
                     instructions: numbers
                         .map(|number| numbered(&template, bank, number))
@@ -154,18 +178,22 @@ async fn stream(mut client: Client, bank: usize, instructions: u64) -> anyhow::R
     Ok(latencies)
 }
 
-async fn unary(client: Client, bank: usize, instructions: u64) -> anyhow::Result<Vec<u32>> {
+async fn unary(client: Client, bank: usize, all: Range<u64>) -> anyhow::Result<Vec<u32>> {
     let lanes = (UNARY_IN_FLIGHT / BANKS.len()) as u64;
     let tasks: Vec<_> = (0..lanes)
         .map(|lane| {
-            let mut client = client.clone();
+            let (mut client, all) = (client.clone(), all.clone());
             tokio::spawn(async move {
                 let template = template(bank);
                 let mut latencies = Vec::new();
-                for turn in 0..instructions / lanes {
+                for turn in 0..(all.end - all.start) / lanes {
                     let started = Instant::now();
                     let request = v1::SubmitInstructionRequest {
-                        instruction: Some(numbered(&template, bank, turn * lanes + lane)),
+                        instruction: Some(numbered(
+                            &template,
+                            bank,
+                            all.start + turn * lanes + lane,
+                        )),
                     };
                     client.payments.submit_instruction(request).await?;
                     latencies.push(u32::try_from(started.elapsed().as_micros())?);
