@@ -20,7 +20,7 @@ mod postgres;
 mod scenes;
 mod seen;
 mod service;
-mod stack;
+pub mod stack;
 mod whole;
 
 use crate::load::long;

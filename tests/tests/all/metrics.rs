@@ -206,6 +206,8 @@ async fn a_server_serves_what_the_dashboard_shows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_serves_what_the_dashboard_shows_and_tells_how_far_each_process_is() {
     use ProcessRole::{Gateway, Leader, Ledger, Projector, Relay, Standby, Treasury};
+    // Others kill its servers.
+    let _alone = crate::cluster::stack::Stack::alone();
     let (stack, dir) = (Stack::from_env().unwrap(), tempfile::tempdir().unwrap());
     let name = format!("metrics{}", std::process::id());
     let mut cluster = Cluster::start(&stack, dir.path(), &name, &SNAPSHOTS).unwrap();
