@@ -132,9 +132,12 @@ impl State {
     /// Whether a run's outcome is known for a cycle's inputs as they are, and under its caps there is no
     /// more room than that run left.
     pub(super) fn has_outcome(&self, cycle: &Cycle) -> bool {
+        if !cycle.has_run() {
+            return false;
+        }
         let rooms = self.rooms(cycle.name.value_date, &cycle.rooms);
         let mut pairs = cycle.rooms.iter().zip(rooms);
-        cycle.has_run() && pairs.all(|(left, now)| now <= left.amount)
+        pairs.all(|(left, now)| now <= left.amount)
     }
 
     /// A leg settles.

@@ -465,7 +465,11 @@ async fn a_receipt_is_verified_offline() {
         .await
         .exits(0, "");
     let batches = shell.run(&bank, "batch list --output json").await.json();
-    assert!(!batches.as_array().unwrap().is_empty());
+    let newest = &batches.as_array().unwrap()[0];
+    assert_eq!(
+        (&newest["order"], &newest["optimal"]),
+        (&"kept".into(), &true.into())
+    );
     shell
         .run(&bank, "batch show 1 --wait --output json")
         .await

@@ -1,7 +1,7 @@
 //! A treasury's questions: why something waits, what would free it, what would happen if, what is needed.
 
 use super::{net, send};
-use crate::support::{A, B, C, CYCLE, D, PAY_IN_MS, Step, Town, failure, submit};
+use crate::support::{A, B, C, CUT_OFF_MS, CYCLE, D, PAY_IN_MS, Step, Town, failure, submit};
 use valuta_proto::v1;
 use valuta_proto::v1::change::Change;
 use valuta_tests::scheme::{TODAY, payment, uetr_text};
@@ -174,7 +174,7 @@ async fn funding_is_known_days_ahead() {
     );
     assert_eq!(rows(A).await, ["A USD needs 7.00"]);
     // In its cycle, the same what-if as the run will find.
-    town.set_time(crate::support::CUT_OFF_MS).await;
+    town.set_time(CUT_OFF_MS).await;
     town.step(Step::Close, CYCLE).await;
     town.step(Step::Net, CYCLE).await;
     let view = supposed(&town, CYCLE, vec![pay_in(A, "USD", "7.00")])
@@ -444,4 +444,90 @@ async fn operator_sequence(town: &Town) -> u64 {
         .unwrap()
         .into_inner()
         .sequence
+}
+
+/// A cycle's run that passes one payment before another, and caps that hold back a cycle's member.
+#[tokio::test]
+async fn a_batch_says_that_order_was_bypassed_and_a_member_that_a_cap_binds() {
+    let town = Town::start().await;
+    let mut operator = town.operator();
+    let model = v1::SettlementModel {
+        funding: v1::FundingModel::Prefunded.into(),
+        order: v1::SettlementOrder::BypassedByCount.into(),
+    };
+    let request = v1::SetRiskRequest {
+        request_id: town.request_id(),
+        rule: Some(v1::RiskRule {
+            rule: Some(v1::risk_rule::Rule::Model(model)),
+        }),
+        created: None,
+    };
+    operator.admin.set_risk(request).await.unwrap();
+    town.open_cycle(CYCLE).await;
+    for instruction in [
+        net(1, A, B, "150.00", "USD"),
+        net(2, A, C, "1.00", "USD"),
+        net(3, B, C, "7.00", "USD"),
+    ] {
+        send(&town, instruction).await;
+    }
+    // It was accepted without one.
+    let request = v1::SetLimitRequest {
+        limit: Some(v1::Limit {
+            participant: A.to_owned(),
+            asset: "USD".to_owned(),
+            counterparty: B.to_owned(),
+            amount: "100.00".to_owned(),
+        }),
+        created: None,
+        request_id: town.request_id(),
+    };
+    operator.admin.set_limit(request).await.unwrap();
+    town.set_time(CUT_OFF_MS).await;
+    town.step(Step::Close, CYCLE).await;
+    town.step(Step::Net, CYCLE).await;
+    town.pay_in(A, "151.00", "USD", CYCLE).await;
+    town.set_time(PAY_IN_MS + 60_000).await;
+    let batches = async || {
+        let request = v1::ListBatchesRequest {
+            cycle: CYCLE.to_owned(),
+            min_sequence: operator_sequence(&town).await,
+            ..Default::default()
+        };
+        let mut settlement = town.operator().settlement;
+        let answer = settlement.list_batches(request).await.unwrap().into_inner();
+        answer.batches
+    };
+    let mut found = batches().await;
+    while found.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        found = batches().await;
+    }
+    let [batch] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(
+        (batch.order(), batch.optimal),
+        (v1::BatchOrder::Bypassed, true)
+    );
+    let request = v1::ListUnsettledRequest {
+        cycle: CYCLE.to_owned(),
+        ..Default::default()
+    };
+    let mut settlement = town.operator().settlement;
+    let left = settlement
+        .list_unsettled(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let left: Vec<_> = left
+        .unsettled
+        .iter()
+        .map(|view| format!("{} {} {}", view.test, view.participant, view.missing))
+        .collect();
+    assert_eq!(
+        left,
+        ["bilateral_cap AAAAUS33 50.00", "floor BBBBDEFF 7.00"]
+    );
+    town.books().await;
 }
