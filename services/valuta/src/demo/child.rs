@@ -26,6 +26,10 @@ pub struct Process {
     name: &'static str,
     log: PathBuf,
     /// What it printed last.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(dead_code, reason = "a cluster waits for lines")
+    )]
     printed: watch::Receiver<String>,
 }
 
