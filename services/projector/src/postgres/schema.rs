@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use refinery::{Migration, Runner};
 
 /// Oldest first: name, and what it does.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     (
         "V1__tables",
         include_str!("../../migrations/V1__tables.sql"),
@@ -20,6 +20,10 @@ const MIGRATIONS: [(&str, &str); 3] = [
     (
         "V3__order_and_approvals",
         include_str!("../../migrations/V3__order_and_approvals.sql"),
+    ),
+    (
+        "V4__completed_cycles",
+        include_str!("../../migrations/V4__completed_cycles.sql"),
     ),
 ];
 /// Says which migrations have run: what a schema of ours is known by.

@@ -129,12 +129,12 @@ fn takes_over_or_refuses() {
             "at 5",
         ),
         (
-            "UPDATE valuta.schema_history SET version = 99 WHERE version = 3",
-            "has schema version 99, this program knows up to 3",
+            "UPDATE valuta.schema_history SET version = 99 WHERE version = 4",
+            "has schema version 99, this program knows up to 4",
         ),
         (
             "UPDATE valuta.schema_history SET checksum = '1' WHERE version = 1;
-             DELETE FROM valuta.schema_history WHERE version = 2",
+             DELETE FROM valuta.schema_history WHERE version > 1",
             "migration",
         ),
         (

@@ -386,7 +386,7 @@ mod tests {
                 "kafka a:1,b:2",
                 "journal rehearsal-journal",
                 "replication 3",
-                "postgres given",
+                "postgres postgres://h:5/d schema valuta",
                 "ledger http://l:1",
             ],
         );
