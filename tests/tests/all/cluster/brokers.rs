@@ -25,7 +25,7 @@ pub async fn leading_broker_killed(scenery: &mut Scenery, seed: u64) {
     scenery.whole.stack.broker(broker, Do::Start);
     scenery.clients.answered(WORKS).await;
     working.stop().await;
-    scenery.whole.replace_engines().await;
+    scenery.whole.replace_engines(2).await;
     scenery.whole.supervise().await;
     judge_clients(&mut scenery.whole, &scenery.clients).await;
     println!("leading broker killed: {WORKS} answers within {pause:?}");
@@ -60,7 +60,7 @@ pub async fn two_brokers_stopped(scenery: &mut Scenery, seed: u64) {
     scenery.clients.answered(WORKS).await;
     let back_after = begun.elapsed();
     working.stop().await;
-    scenery.whole.replace_engines().await;
+    scenery.whole.replace_engines(2).await;
     scenery.whole.supervise().await;
     judge_clients(&mut scenery.whole, &scenery.clients).await;
     println!(
@@ -103,7 +103,7 @@ pub async fn all_brokers_killed(scenery: &mut Scenery, seed: u64) {
     scenery.clients.answered(WORKS).await;
     let back_after = begun.elapsed();
     working.stop().await;
-    scenery.whole.replace_engines().await;
+    scenery.whole.replace_engines(2).await;
     let ended = scenery.whole.supervise().await;
     judge_clients(&mut scenery.whole, &scenery.clients).await;
     println!(

@@ -24,7 +24,7 @@ pub async fn leader_killed(scenery: &mut Scenery, seed: u64) {
     let leader = scenery.whole.leader().await;
     scenery.whole.engines[leader].kill();
     let pause = scenery.clients.answered(WORKS).await;
-    scenery.whole.replace_engines().await;
+    scenery.whole.replace_engines(2).await;
     working.stop().await;
     judge_clients(&mut scenery.whole, &scenery.clients).await;
     println!("leader killed: {WORKS} answers within {pause:?}");
@@ -42,7 +42,7 @@ pub async fn leader_killed_at_each_step(scenery: &mut Scenery, seed: u64) {
             let engine = &mut scenery.whole.engines[leader];
             deaths += u32::from(dies_at(engine, call, at).await);
             scenery.clients.answered(WORKS).await;
-            scenery.whole.replace_engines().await;
+            scenery.whole.replace_engines(2).await;
         }
     }
     working.stop().await;
@@ -116,7 +116,7 @@ pub async fn leader_stopped_and_continued(scenery: &mut Scenery, seed: u64) {
     );
     scenery.clients.answered(WORKS).await;
     let skipped = skipped(&scenery.whole.engines[leader]) - skipped_before;
-    scenery.whole.replace_engines().await;
+    scenery.whole.replace_engines(2).await;
     working.stop().await;
     judge_clients(&mut scenery.whole, &scenery.clients).await;
     println!("leader stopped: another led after {taken_over:?}; {skipped} of its messages skipped");
@@ -130,17 +130,13 @@ fn skipped(reader: &Service) -> usize {
 /// Two stand by, and both see at once that the leader has gone: one leads, the other goes on standing by.
 pub async fn two_candidates(scenery: &mut Scenery, seed: u64) {
     let working = scenery.busy(seed).await;
-    scenery.whole.add_engine().await;
     for _ in 0..2 {
+        scenery.whole.replace_engines(3).await;
         let leader = scenery.whole.leader().await;
         scenery.whole.engines[leader].kill();
         scenery.clients.answered(WORKS).await;
-        let engines = &mut scenery.whole.engines;
-        engines.retain_mut(Service::is_running);
-        let leading = engines.iter().filter(|engine| engine.has_said("leading"));
-        assert_eq!(leading.count(), 1, "of {}", engines.len());
-        scenery.whole.add_engine().await;
     }
+    scenery.whole.replace_engines(3).await;
     let standby = scenery.whole.engines.pop();
     drop(standby);
     working.stop().await;

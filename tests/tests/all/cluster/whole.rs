@@ -170,25 +170,28 @@ impl Whole {
         &mut self.followers[which as usize]
     }
 
-    /// The engine that leads, once one does.
+    /// The engine that leads, once just one does: on a machine without time for it, a standby may take over
+    /// from a leader that lives, and that one must then end by itself.
     pub async fn leader(&mut self) -> usize {
         let end = Instant::now() + LEADS_WITHIN;
         loop {
             let leads = |engine: &mut Service| engine.is_working() && engine.has_said("leading");
-            if let Some(at) = self.engines.iter_mut().position(leads) {
+            let all = self.engines.iter_mut().enumerate();
+            let leading: Vec<_> = all.filter_map(|(at, it)| leads(it).then_some(at)).collect();
+            if let [at] = leading[..] {
                 return at;
             }
             let words: Vec<_> = self.engines.iter().map(Service::last_words).collect();
-            assert!(Instant::now() < end, "no engine leads: {words:?}");
+            assert!(Instant::now() < end, "{leading:?} lead: {words:?}");
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    /// Forgets engines that have ended and starts others, until two run, of which one leads.
-    pub async fn replace_engines(&mut self) {
-        self.engines.retain_mut(Service::is_running);
+    /// Forgets engines that have ended and starts others, until so many run, of which one leads.
+    pub async fn replace_engines(&mut self, run: usize) {
         self.leader().await;
-        while self.engines.len() < 2 {
+        self.engines.retain_mut(Service::is_running);
+        while self.engines.len() < run {
             self.add_engine().await;
         }
     }
