@@ -6,7 +6,7 @@ use crate::server::Client;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use valuta_proto::v1;
@@ -19,17 +19,20 @@ const WINDOW: usize = 4;
 const UNARY_IN_FLIGHT: usize = 128;
 
 /// What is sent, and how.
+#[derive(Clone, Copy)]
 pub struct Load {
     instructions: u64,
-    unary: bool,
+    /// Calls of one bank in flight, each with one instruction; `None`: a stream of batches.
+    unary: Option<u64>,
     /// Of each bank's instructions: none is sent twice.
     first: u64,
+    asset: &'static str,
 }
 
 /// What came of it.
 #[derive(Clone, Copy, Default)]
 pub struct Measured {
-    /// Instructions a second.
+    /// Instructions a second, or requests.
     pub per_second: f64,
     /// Of requests, from making one to its answer.
     pub p50_ms: f64,
@@ -38,6 +41,20 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Requests that took so many microseconds each, and `time` together.
+    pub fn of(mut each: Vec<u32>, time: Duration) -> Self {
+        each.sort_unstable();
+        let at = |percent: usize| match each.len() {
+            0 => 0.0,
+            count => f64::from(each[(count - 1) * percent / 100]) / 1_000.0,
+        };
+        Self {
+            per_second: each.len() as f64 / time.as_secs_f64(),
+            p50_ms: at(50),
+            p99_ms: at(99),
+        }
+    }
+
     /// The one with more instructions a second.
     #[must_use]
     pub fn best(self, other: Self) -> Self {
@@ -54,18 +71,32 @@ impl Load {
     pub fn stream(instructions: u64) -> Self {
         Self {
             instructions,
-            unary: false,
+            unary: None,
             first: 0,
+            asset: "USD",
         }
     }
 
     /// One call for each instruction, many in flight.
     pub fn unary(instructions: u64) -> Self {
         Self {
-            instructions,
-            unary: true,
-            first: 0,
+            unary: Some((UNARY_IN_FLIGHT / BANKS.len()) as u64),
+            ..Self::stream(instructions)
         }
+    }
+
+    /// One call for each instruction, each bank's after its last answer.
+    pub fn one_by_one(instructions: u64) -> Self {
+        Self {
+            unary: Some(1),
+            ..Self::stream(instructions)
+        }
+    }
+
+    /// Payments in another asset.
+    #[must_use]
+    pub fn in_asset(self, asset: &'static str) -> Self {
+        Self { asset, ..self }
     }
 
     /// The instructions after so many that were sent before.
@@ -93,10 +124,10 @@ impl Load {
             .zip(clients)
             .map(|(bank, client)| {
                 let numbers = self.first..self.first + each;
-                if self.unary {
-                    tokio::spawn(unary(client, bank, numbers))
-                } else {
-                    tokio::spawn(stream(client, bank, numbers))
+                let template = template(bank, self.asset);
+                match self.unary {
+                    Some(lanes) => tokio::spawn(unary(client, bank, template, numbers, lanes)),
+                    None => tokio::spawn(stream(client, bank, template, numbers)),
                 }
             })
             .collect();
@@ -104,28 +135,17 @@ impl Load {
         for task in tasks {
             latencies.extend(task.await??);
         }
-        let seconds = started.elapsed().as_secs_f64();
-        latencies.sort_unstable();
-        let at = |share: f64| {
-            let index = ((latencies.len() as f64 - 1.0) * share) as usize;
-            f64::from(latencies[index]) / 1_000.0
-        };
+        let time = started.elapsed();
         Ok(Measured {
-            per_second: (each * BANKS.len() as u64) as f64 / seconds,
-            p50_ms: at(0.50),
-            p99_ms: at(0.99),
+            per_second: (each * BANKS.len() as u64) as f64 / time.as_secs_f64(),
+            ..Measured::of(latencies, time)
         })
     }
 }
 
-fn template(bank: usize) -> v1::Instruction {
-    payment(
-        0,
-        BANKS[bank],
-        BANKS[(bank + 1) % BANKS.len()],
-        "125.50",
-        "USD",
-    )
+fn template(bank: usize, asset: &str) -> v1::Instruction {
+    let to = BANKS[(bank + 1) % BANKS.len()];
+    payment(0, BANKS[bank], to, "125.50", asset)
 }
 
 fn numbered(template: &v1::Instruction, bank: usize, number: u64) -> v1::Instruction {
@@ -136,14 +156,18 @@ fn numbered(template: &v1::Instruction, bank: usize, number: u64) -> v1::Instruc
 }
 
 /// Microseconds from making a request to its answer.
-async fn stream(mut client: Client, bank: usize, all: Range<u64>) -> anyhow::Result<Vec<u32>> {
+async fn stream(
+    mut client: Client,
+    bank: usize,
+    template: v1::Instruction,
+    all: Range<u64>,
+) -> anyhow::Result<Vec<u32>> {
     let (sender, receiver) = tokio::sync::mpsc::channel(WINDOW);
     let window = Arc::new(Semaphore::new(WINDOW));
     let sent = Arc::new(Mutex::new(VecDeque::new()));
     let maker = {
         let (window, sent) = (Arc::clone(&window), Arc::clone(&sent));
         tokio::spawn(async move {
-            let template = template(bank);
             for batch in 0..(all.end - all.start) / BATCH {
                 window.acquire().await?.forget();
                 sent.lock().expect("not poisoned").push_back(Instant::now());
@@ -178,13 +202,17 @@ async fn stream(mut client: Client, bank: usize, all: Range<u64>) -> anyhow::Res
     Ok(latencies)
 }
 
-async fn unary(client: Client, bank: usize, all: Range<u64>) -> anyhow::Result<Vec<u32>> {
-    let lanes = (UNARY_IN_FLIGHT / BANKS.len()) as u64;
+async fn unary(
+    client: Client,
+    bank: usize,
+    template: v1::Instruction,
+    all: Range<u64>,
+    lanes: u64,
+) -> anyhow::Result<Vec<u32>> {
     let tasks: Vec<_> = (0..lanes)
         .map(|lane| {
-            let (mut client, all) = (client.clone(), all.clone());
+            let (mut client, template, all) = (client.clone(), template.clone(), all.clone());
             tokio::spawn(async move {
-                let template = template(bank);
                 let mut latencies = Vec::new();
                 for turn in 0..(all.end - all.start) / lanes {
                     let started = Instant::now();

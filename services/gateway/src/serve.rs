@@ -8,10 +8,10 @@ use axum::routing::get;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::service::Routes;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use valuta_proto::raw::payment_service_server::PaymentServiceServer;
@@ -94,28 +94,17 @@ pub async fn serve<E: Engine, R: Reads>(
     if config.tls.is_none() && !config.listen.ip().is_loopback() {
         return Err(ServeError::TlsRequired(config.listen));
     }
-    let mut server = builder();
-    if let Some(tls) = &config.tls {
-        let identity = Identity::from_pem(&tls.certificate, &tls.key);
-        let tls = ServerTlsConfig::new().identity(identity);
-        server = server.tls_config(tls).map_err(ServeError::Tls)?;
-    }
+    let mut server = server(config.tls.as_ref()).map_err(ServeError::Tls)?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let gateway = Gateway::new(engine, reads, shutdown.clone());
     let routes = routes(gateway, &config)?.add_service(health_service);
     let (listener, address) = bind(config.listen).await?;
     set_serving::<E, R>(&health).await;
     bound(address);
-    let incoming = TcpListenerStream::new(listener).map(|connection| {
-        connection.inspect(|stream| {
-            // Answers are whole messages: nothing is gained by waiting for more to send.
-            let _ = stream.set_nodelay(true);
-        })
-    });
     let stopped = stopped(shutdown.clone(), health);
     let serving = server
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, stopped);
+        .serve_with_incoming_shutdown(connections(listener), stopped);
     tokio::select! {
         ended = serving => ended.map_err(ServeError::Transport),
         () = grace_over(shutdown) => {
@@ -125,13 +114,34 @@ pub async fn serve<E: Engine, R: Reads>(
     }
 }
 
-fn builder() -> Server {
-    Server::builder()
+/// What every server of ours is before its services are added: an engine's, for gateways, too.
+///
+/// # Errors
+/// If certificate and key cannot be used.
+pub fn server(tls: Option<&TlsPem>) -> Result<Server, tonic::transport::Error> {
+    let server = Server::builder()
         .accept_http1(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    match tls {
+        Some(tls) => {
+            let identity = Identity::from_pem(&tls.certificate, &tls.key);
+            server.tls_config(ServerTlsConfig::new().identity(identity))
+        }
+        None => Ok(server),
+    }
+}
+
+/// Who connects, as [`server`] expects them.
+pub fn connections(listener: TcpListener) -> impl Stream<Item = std::io::Result<TcpStream>> {
+    TcpListenerStream::new(listener).map(|connection| {
+        connection.inspect(|stream| {
+            // Answers are whole messages: nothing is gained by waiting for more to send.
+            let _ = stream.set_nodelay(true);
+        })
+    })
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {

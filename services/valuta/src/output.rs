@@ -14,6 +14,18 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 
+/// An error and its causes in one line. Many of ours say their cause themselves: none is said twice.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line += if line.is_empty() { "" } else { ": " };
+            line += &cause;
+        }
+    }
+    line
+}
+
 /// What `--output` takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
@@ -299,6 +311,26 @@ fn write(out: &mut impl Write, format: Format, sections: &[Section]) -> io::Resu
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn no_cause_is_said_twice() {
+        let broken = || anyhow::anyhow!("connection refused");
+        for (error, line) in [
+            (broken(), "connection refused"),
+            (
+                broken().context("PostgreSQL"),
+                "PostgreSQL: connection refused",
+            ),
+            (
+                broken()
+                    .context("read model x: connection refused")
+                    .context("projector"),
+                "projector: read model x: connection refused",
+            ),
+        ] {
+            assert_eq!(causes(&error), line);
+        }
+    }
 
     fn printed(format: Format, sections: &[Section]) -> String {
         let mut out = Vec::new();

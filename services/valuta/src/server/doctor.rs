@@ -1,5 +1,6 @@
 //! What is wrong with a machine or a data directory, said before it hurts.
 
+use crate::output::causes;
 use crate::server::data::DataDir;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -65,7 +66,7 @@ fn look(data: Option<&Path>) -> Vec<Finding> {
             findings.extend(snapshots(&data.join("snapshots")));
             findings.extend(identities(&data.join("snapshots")));
         }
-        Err(error) => findings.push(finding(false, format!("{error:#}"))),
+        Err(error) => findings.push(finding(false, causes(&error))),
     }
     findings
 }

@@ -8,6 +8,7 @@
 //! | 4 | followers: projector, relay | with the journal |
 //! | 5 | gateway, then `listening ADDRESS` | first: open streams end |
 
+use crate::output::causes;
 use crate::server::config::{Config, ConfigErrors, UpArgs};
 use crate::server::data::{DataDir, write_durably};
 use crate::server::metrics;
@@ -64,7 +65,7 @@ pub async fn up(args: UpArgs) -> ExitCode {
     match serve(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes(&error));
             ExitCode::FAILURE
         }
     }
@@ -440,7 +441,11 @@ fn note_anchor(anchors: &mut impl Anchors, ledger: &LedgerReader, batch: u64) {
         Ok(())
     })();
     if let Err(error) = noted {
-        tracing::warn!(batch, "the read model does not show the anchor: {error:#}");
+        tracing::warn!(
+            batch,
+            "the read model does not show the anchor: {}",
+            causes(&error)
+        );
     }
 }
 

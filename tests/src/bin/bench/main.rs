@@ -3,6 +3,7 @@
 #![allow(clippy::float_arithmetic)] // rates and latencies, not money
 
 mod limit;
+mod what_ifs;
 
 use std::path::Path;
 use std::process::Command;
@@ -59,6 +60,7 @@ async fn main() -> anyhow::Result<()> {
         bare = bare.best(limited(&load).await?);
     }
     row("unary, 128 in flight", ours, Some(bare));
+    what_ifs::measure(scale).await?;
     long(LONG_INTAKE / scale).await
 }
 

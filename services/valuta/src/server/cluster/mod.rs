@@ -26,6 +26,7 @@ mod topics;
 pub(crate) use config::{KafkaFile, LinkFile, PostgresFile, ServiceArgs, check};
 pub(crate) use ledger::LedgerClient;
 
+use crate::output::causes;
 use crate::server::config::ConfigErrors;
 use crate::server::up::start_log;
 use config::ServiceConfig;
@@ -92,7 +93,7 @@ pub async fn run(service: Service) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes(&error));
             ExitCode::FAILURE
         }
     }

@@ -15,11 +15,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use valuta_engine::{Handle, Recovered, Replica, SnapshotOptions, Snapshots};
 use valuta_gateway::RenderMetrics;
+use valuta_gateway::serve::{connections, server};
 use valuta_journal::{Leader, Source as _, Tail};
 use valuta_kafka::KafkaLog;
 use valuta_link::{LinkOptions, Reporter};
@@ -196,18 +195,15 @@ pub async fn serve(
         .await
         .with_context(|| format!("listen: {listen}"))?;
     let address = listener.local_addr()?;
-    let mut server = Server::builder().accept_http1(true);
-    if let Some(tls) = config.common.tls.as_ref().map(read_tls).transpose()? {
-        let identity = Identity::from_pem(&tls.certificate, &tls.key);
-        server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
-    }
+    let tls = config.common.tls.as_ref().map(read_tls).transpose()?;
+    let mut server = server(tls.as_ref())?;
     let router = routes.axum_router_mut();
     *router = std::mem::take(router)
         .route("/metrics", get(move || async move { render() }))
         .route("/healthz", get(|| async { "serving\n" }));
     let serving = server
         .add_routes(routes.prepare())
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped(stopping));
+        .serve_with_incoming_shutdown(connections(listener), stopped(stopping));
     let serving = tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "nothing is served any more");

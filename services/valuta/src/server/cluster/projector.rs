@@ -3,6 +3,7 @@
 use super::config::{ServiceArgs, ServiceConfig};
 use super::node::{self, Threads};
 use super::topics::Incoming;
+use crate::output::causes;
 use crate::server::metrics;
 use crate::server::standing::{Follower, Progress};
 use crate::server::up::{keep_projecting, wait};
@@ -81,7 +82,7 @@ fn anchors(
             .map_err(anyhow::Error::from)
             .and_then(|store| show_anchors(topic, store, anchored, stop))
         {
-            tracing::warn!("anchors are not shown, tried again: {error:#}");
+            tracing::warn!("anchors are not shown, tried again: {}", causes(&error));
             wait(stop, RETRY_AFTER);
         }
     }
