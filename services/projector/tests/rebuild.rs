@@ -88,7 +88,7 @@ fn is_rebuilt_when_it_was_deleted_or_reset<D: Database>() {
 
 /// One input with more rows than one write takes: still one transaction, and the same rows.
 fn a_large_run_is_one_transaction<D: Database>() {
-    let members = 9_000;
+    let members = 12_000;
     let mut script = Script::new();
     script.open_cycle(1);
     for _ in 0..members {

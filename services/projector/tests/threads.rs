@@ -6,8 +6,8 @@ mod support;
 
 use settlement_core::ids::Sequence;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use support::database::{Database, for_every_database};
 use support::days::{LARGE_DAY_RECORD, day, large_day};
@@ -17,12 +17,12 @@ use support::oracle::Oracle;
 use valuta_journal::{Cursor, Journal, JournalReader, MemoryJournal, ReadError, Record, Source};
 use valuta_projector::{ProjectError, ReadModel as _, Rows, Store, StoreError};
 
-/// Members of the large days: a close, and a run, have more rows than one portion.
-const MEMBERS: u64 = 9_000;
+/// Members of the large days: a run has more rows than one portion.
+const MEMBERS: u64 = 12_000;
 /// Then nothing more is there yet, and a transaction ends.
 const RECORDS_AT_ONCE: u32 = 2;
 /// Rows that are handed on at once, as the projection has them.
-const PORTION_ROWS: u64 = 32_768;
+const PORTION_ROWS: u64 = 65_536;
 /// One is filled, one waits, one is written.
 const PORTIONS: u64 = 3;
 
@@ -51,6 +51,16 @@ impl Naive {
         assert!(store.committed() == *expected, "{name}: at {at}");
         at
     }
+}
+
+/// A large day, and what a store must hold after each of its records.
+fn large() -> &'static (MemoryJournal, Naive) {
+    static LARGE: LazyLock<(MemoryJournal, Naive)> = LazyLock::new(|| {
+        let journal = large_day(MEMBERS).journal;
+        let naive = Naive::of(&journal);
+        (journal, naive)
+    });
+    &LARGE
 }
 
 /// Reads with pauses; ends, if nothing fails, with the journal or when the reader says so.
@@ -88,8 +98,7 @@ fn is_killed(error: &ProjectError) -> bool {
 /// goes on for ever; and the next run goes on.
 #[test]
 fn a_store_that_fails_ends_the_run() {
-    let journal = large_day(MEMBERS).journal;
-    let naive = Naive::of(&journal);
+    let (journal, naive) = large();
     let mut commits = 0;
     for (call, after) in (0..).flat_map(|call| [(call, false), (call, true)]) {
         let (store, name) = (Oracle::default(), format!("call {call}, after {after}"));
@@ -99,7 +108,7 @@ fn a_store_that_fails_ends_the_run() {
             calls_left: call,
             after,
         };
-        let ended = run(&journal, never(), dying, &AtomicBool::new(false), |at| {
+        let ended = run(journal, never(), dying, &AtomicBool::new(false), |at| {
             assert_eq!(store.state().unwrap().map_or(0, |it| it.sequence), at);
             told.push(at);
         });
@@ -112,7 +121,7 @@ fn a_store_that_fails_ends_the_run() {
             break;
         };
         assert!(is_killed(&error), "{name}: {error}");
-        project(&journal, store.reopened()).unwrap();
+        project(journal, store.reopened()).unwrap();
         assert_eq!(naive.check(&store, &name), journal.tail().sequence);
     }
     assert!(commits > 5, "{commits}");
@@ -121,12 +130,11 @@ fn a_store_that_fails_ends_the_run() {
 /// Whatever record cannot be read: what was committed before is there, and nothing else.
 #[test]
 fn a_journal_that_fails_ends_the_run() {
-    let journal = large_day(MEMBERS).journal;
-    let (naive, mut stood) = (Naive::of(&journal), 0);
+    let ((journal, naive), mut stood) = (large(), 0);
     for call in 0.. {
         let (store, name) = (Oracle::default(), format!("call {call}"));
         let stop = AtomicBool::new(false);
-        let ended = run(&journal, (call, Then::Fail), store.clone(), &stop, |_| {});
+        let ended = run(journal, (call, Then::Fail), store.clone(), &stop, |_| {});
         let at = naive.check(&store, &name);
         assert!(stood <= at, "{name}");
         stood = at;
@@ -142,8 +150,7 @@ fn a_journal_that_fails_ends_the_run() {
 /// Half of a record's rows are handed on before it shows that the record is not whole.
 #[test]
 fn nothing_of_a_record_that_fails_is_committed() {
-    let journal = large_day(MEMBERS).journal;
-    let naive = Naive::of(&journal);
+    let (journal, naive) = large();
     let mut damaged = MemoryJournal::new(journal.id());
     let mut reader = journal.reader(None).unwrap();
     while let Some(Record {
@@ -170,14 +177,13 @@ fn nothing_of_a_record_that_fails_is_committed() {
 /// midst of any call of the store's, something whole.
 #[test]
 fn stops_with_what_is_whole() {
-    let journal = large_day(MEMBERS).journal;
-    let naive = Naive::of(&journal);
+    let (journal, naive) = large();
     let ends: Vec<u64> = naive.0.keys().copied().collect();
     for call in 0.. {
         let (store, name) = (Oracle::default(), format!("reader's call {call}"));
         let stop = Arc::new(AtomicBool::new(false));
         let then = Then::Stop(Arc::clone(&stop));
-        run(&journal, (call, then), store.clone(), &stop, |_| {}).unwrap();
+        run(journal, (call, then), store.clone(), &stop, |_| {}).unwrap();
         let at = naive.check(&store, &name);
         // Each RECORDS_AT_ONCE calls that find a record are followed by one that does not.
         let read = call + 1 - (call + 1) / (RECORDS_AT_ONCE + 1);
@@ -197,9 +203,9 @@ fn stops_with_what_is_whole() {
                 stop.fetch_or(at == call, Ordering::Relaxed);
             },
         };
-        run(&journal, never(), stopping, &stop, |_| {}).unwrap();
+        run(journal, never(), stopping, &stop, |_| {}).unwrap();
         naive.check(&store, &name);
-        project(&journal, store.reopened()).unwrap();
+        project(journal, store.reopened()).unwrap();
         assert_eq!(naive.check(&store, &name), journal.tail().sequence);
     }
 }
@@ -241,7 +247,7 @@ impl<S: Store, F: FnMut(u32) + Send> Store for Calling<S, F> {
 /// A panic of the store is one of the run: nobody waits for a thread that is no more.
 #[test]
 fn a_store_that_panics_ends_the_run() {
-    let journal = large_day(MEMBERS).journal;
+    let (journal, _) = large();
     for call in [0, 1, 9] {
         let store = Calling {
             store: Oracle::default(),
@@ -249,7 +255,7 @@ fn a_store_that_panics_ends_the_run() {
             before: |at| assert_ne!(at, call, "told to"),
         };
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run(&journal, never(), store, &AtomicBool::new(false), |_| {})
+            run(journal, never(), store, &AtomicBool::new(false), |_| {})
         }));
         assert!(ended.is_err());
     }

@@ -3,15 +3,16 @@
 
 use super::ProjectError;
 use super::portions::{Filling, WriterGone};
-use crate::projection::{Projection, RecordError};
+use crate::projection::{Projection, ROWS_MAX, RecordError};
 use crate::rows::Rows;
 use settlement_core::ids::Sequence;
 use std::sync::atomic::{AtomicBool, Ordering};
 use valuta_journal::{Cursor, JournalReader, ReadError, Record};
 
-/// Rows in one transaction, while there is more to read: large enough that commits cost little, small
-/// enough that readers are some 100 ms behind at most.
-const TRANSACTION_ROWS: usize = 65_536;
+/// Rows after which a transaction ends with the record at hand, while there is more to read: large enough that
+/// commits cost little, small enough that readers are some 100 ms behind at most, and so many fewer than
+/// [`ROWS_MAX`] that a usual transaction is one portion, since a table's COPY costs something of its own.
+const TRANSACTION_ROWS: usize = ROWS_MAX / 4 * 3;
 
 /// A projection on its way through the journal.
 pub(super) struct Reading {
@@ -120,7 +121,7 @@ impl Reading {
         let mut transaction = Transaction::default();
         while !stop.load(Ordering::Relaxed) {
             let more = self.step(filling, &mut transaction)?;
-            if transaction.rows >= TRANSACTION_ROWS || !more {
+            if transaction.rows + self.rows.count() >= TRANSACTION_ROWS || !more {
                 self.end(filling, &mut transaction)?;
             }
             if filling.writer_gone() {

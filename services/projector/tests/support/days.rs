@@ -7,7 +7,7 @@ use settlement_core::rejection::Rejection;
 use valuta_journal::MemoryJournal;
 
 /// Members that a record of a large day brings.
-pub const LARGE_DAY_RECORD: u64 = 1_500;
+pub const LARGE_DAY_RECORD: u64 = 2_000;
 
 /// A day of everything, some inputs in each record.
 pub fn day(seed: u64, instructions: u64) -> MemoryJournal {
@@ -61,8 +61,8 @@ pub fn day(seed: u64, instructions: u64) -> MemoryJournal {
     script.journal
 }
 
-/// A day whose end is large: records of so many members, then a close and a run, of which each has more rows than
-/// are handed on at once, then some small records.
+/// A day whose end is large: records of so many members, then a close and a run with many rows for each, then some
+/// small records.
 pub fn large_day(members: u64) -> Script {
     let mut script = Script::new();
     script.open_cycle(1);
