@@ -269,8 +269,10 @@ struct Counting {
 
 impl JournalReader for Counting {
     fn next(&mut self) -> Result<Option<Record>, ReadError> {
-        self.records.fetch_add(1, Ordering::SeqCst);
-        self.reader.next()
+        let next = self.reader.next()?;
+        let found = u64::from(next.is_some());
+        self.records.fetch_add(found, Ordering::SeqCst);
+        Ok(next)
     }
 
     fn cursor(&self) -> Cursor {
