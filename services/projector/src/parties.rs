@@ -8,10 +8,10 @@ use settlement_core::directory::Directory;
 use settlement_core::event::Order;
 use settlement_core::ids::{Date, ParticipantId, Sequence};
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The parties of an instruction, each once, by participant.
-pub(crate) type PartySet = Rc<[(ParticipantId, Roles)]>;
+pub(crate) type PartySet = Arc<[(ParticipantId, Roles)]>;
 
 /// The parties of every live instruction.
 #[derive(Default)]
@@ -28,18 +28,18 @@ impl LiveParties {
         instruction: Sequence,
         day: Date,
         parties: &[(ParticipantId, Roles)],
-    ) -> PartySet {
+    ) -> &[(ParticipantId, Roles)] {
         let number = match self.numbers.get(parties) {
             Some(&number) => number,
             None => self.intern(parties.into()),
         };
         self.live.insert(instruction, (number, day));
-        Rc::clone(&self.sets[number as usize])
+        &self.sets[number as usize]
     }
 
     fn intern(&mut self, set: PartySet) -> u32 {
         let number = u32::try_from(self.sets.len()).expect("fewer sets than pairs of participants");
-        self.sets.push(Rc::clone(&set));
+        self.sets.push(Arc::clone(&set));
         self.numbers.insert(set, number);
         number
     }

@@ -23,7 +23,7 @@ use settlement_core::view::Status;
 use valuta_journal::Record;
 
 /// Rows that are handed on at once: some megabytes, also in the midst of a cycle's run.
-const ROWS_MAX: usize = 32_768;
+pub(crate) const ROWS_MAX: usize = 65_536;
 
 /// The journal so far, as far as rows to come need it.
 pub(crate) struct Projection {

@@ -1,26 +1,36 @@
-//! The thread that follows the journal.
+//! Follows the journal, on two threads, so that the store never waits for a projection.
 //!
-//! | # | phase | touches |
-//! |---|---|---|
-//! | 1 | read, decode, project | memory |
-//! | 2 | write | an open transaction, when rows are many or nothing more is there to read |
-//! | 3 | commit | rows and cursor at once |
-//! | 4 | progress | whoever waits for a sequence |
+//! | # | phase | thread | touches |
+//! |---|---|---|---|
+//! | 1 | read, decode, project | its own (`reading`) | memory |
+//! | 2 | hand on | both (`portions`) | memory, when rows are many or nothing more is there to read |
+//! | 3 | write | the caller's | an open transaction |
+//! | 4 | commit | the caller's | rows and cursor at once |
+//! | 5 | progress | the caller's | whoever waits for a sequence |
 //!
 //! At a start the journal is read from its beginning, for what the projection keeps in memory; what
 //! stands in the store is compared with it by the cursor on the way.
+//!
+//! | ends first | then |
+//! |---|---|
+//! | 1: at the journal's end, told to stop, or at an error | all that it said to commit is written and committed; what goes beyond is not |
+//! | 3 to 5: at an error | 1 ends at its next record; the store's error is the answer |
 
-use crate::projection::{Projection, RecordError};
-use crate::rows::Rows;
+mod portions;
+mod reading;
+
+use crate::projection::RecordError;
 use crate::store::{Store, StoreError};
+use portions::portions;
+use reading::{End, Reading};
 use settlement_core::ids::Sequence;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use valuta_journal::{Cursor, JournalReader, ReadError, Record, Tail};
+use valuta_journal::{JournalReader, ReadError, Tail};
 
-/// Rows in one transaction, while there is more to read: large enough that commits cost little, small
-/// enough that readers are some 100 ms behind at most.
-const TRANSACTION_ROWS: usize = 65_536;
+#[cfg(feature = "cluster")]
+use valuta_journal::Cursor;
+
 /// How long an idle projector takes to see that it shall stop. New records wake it at once.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 
@@ -70,166 +80,59 @@ pub fn run(
 ) -> Result<(), ProjectError> {
     let cursor = store.cursor()?;
     progress(Sequence(cursor.map_or(0, |cursor| cursor.sequence)));
-    let mut following = Following::new(reader, store, cursor)?;
-    while !stop.load(Ordering::Relaxed) {
-        let more = following.step()?;
-        if following.transaction_rows >= TRANSACTION_ROWS || !more {
-            following.commit(&mut progress)?;
-        }
+    let mut reading = Reading::new(reader, cursor)?;
+    let mut wait = |read: Sequence| {
         // Closed is looked at first: what was durable before it is then seen by the wait.
         let closed = tail.is_closed();
-        if !more && !tail.wait_past(following.reader.cursor().sequence, IDLE_WAIT) && closed {
-            break;
-        }
-    }
-    following.commit(&mut progress)
+        tail.wait_past(read.0, IDLE_WAIT) || !closed
+    };
+    project(&mut reading, &mut store, stop, &mut wait, &mut progress).map(drop)
 }
 
-/// A projection on its way through the journal, and where its rows go.
+/// Reads on a thread of its own, and writes on this one.
+fn project(
+    reading: &mut Reading,
+    store: &mut impl Store,
+    stop: &AtomicBool,
+    wait: &mut (impl FnMut(Sequence) -> bool + Send),
+    progress: &mut impl FnMut(Sequence),
+) -> Result<End, ProjectError> {
+    let writer_gone = AtomicBool::new(false);
+    let (filling, writing) = portions(&writer_gone);
+    std::thread::scope(|scope| {
+        let reads = scope.spawn(move || reading.follow(&filling, stop, wait));
+        // Its channels are closed when it returns, and so neither side waits for one that has ended.
+        let written = writing.write_to(store, progress);
+        let read = reads.join();
+        let read = read.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written?;
+        read
+    })
+}
+
+/// A projection that is asked now and then to catch up with its journal.
+#[cfg(feature = "cluster")]
 pub(crate) struct Following<S> {
-    reader: Box<dyn JournalReader>,
+    reading: Reading,
     store: S,
-    projection: Projection,
-    rows: Rows,
-    /// The store's, until the journal is read up to it.
-    expected: Option<Cursor>,
-    transaction_rows: usize,
-    /// Records since the last commit.
-    uncommitted: bool,
 }
 
+#[cfg(feature = "cluster")]
 impl<S: Store> Following<S> {
-    pub(crate) fn new(
-        reader: Box<dyn JournalReader>,
-        store: S,
-        cursor: Option<Cursor>,
-    ) -> Result<Self, ProjectError> {
-        if let Some(cursor) = cursor
-            && cursor.journal != reader.cursor().journal
-        {
-            return Err(contradicted(&cursor, "it is another one"));
-        }
-        Ok(Self {
-            reader,
-            store,
-            projection: Projection::new(Sequence(cursor.map_or(0, |cursor| cursor.sequence))),
-            rows: Rows::default(),
-            expected: cursor.filter(|cursor| cursor.sequence > 0),
-            transaction_rows: 0,
-            uncommitted: false,
-        })
+    pub(crate) fn new(reader: Box<dyn JournalReader>, store: S) -> Result<Self, ProjectError> {
+        let reading = Reading::new(reader, None)?;
+        Ok(Self { reading, store })
     }
 
     /// Projects all that is durable, and commits it; `false`: it was told to stop before that.
-    #[cfg(feature = "cluster")]
     pub(crate) fn catch_up(&mut self, stop: &AtomicBool) -> Result<bool, ProjectError> {
-        while !stop.load(Ordering::Relaxed) {
-            let more = self.step()?;
-            if self.transaction_rows >= TRANSACTION_ROWS || !more {
-                self.commit(&mut |_| {})?;
-            }
-            if !more {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let (reading, store) = (&mut self.reading, &mut self.store);
+        let end = project(reading, store, stop, &mut |_| false, &mut |_| {})?;
+        Ok(end == End::Journal)
     }
 
     /// The place in the journal after the last record that was read.
-    #[cfg(feature = "cluster")]
     pub(crate) fn cursor(&self) -> Cursor {
-        self.reader.cursor()
-    }
-
-    /// Reads and projects one record; `false`: there is none yet.
-    fn step(&mut self) -> Result<bool, ProjectError> {
-        let Some(record) = self.reader.next()? else {
-            // What the store holds was durable before this start.
-            return match &self.expected {
-                Some(cursor) => Err(contradicted(cursor, "it ends before")),
-                None => Ok(false),
-            };
-        };
-        self.project(&record)?;
-        match self.expected {
-            Some(cursor) => self.compare(&record, &cursor)?,
-            None => self.uncommitted = true,
-        }
-        Ok(true)
-    }
-
-    fn project(&mut self, record: &Record) -> Result<(), ProjectError> {
-        let (store, written) = (&mut self.store, &mut self.transaction_rows);
-        let projected = self.projection.record(record, &mut self.rows, &mut |rows| {
-            write(store, rows, written).map_err(Stop::Store)
-        });
-        projected.map_err(|stop| match stop {
-            Stop::Store(error) => error.into(),
-            Stop::Record(reason) => ProjectError::Record {
-                first: record.header.first_sequence,
-                last: record.header.last_sequence,
-                reason,
-            },
-        })
-    }
-
-    /// The journal up to the store's cursor must be what the store was made from. Offsets are not
-    /// compared: a copy of a journal may have others.
-    fn compare(&mut self, record: &Record, cursor: &Cursor) -> Result<(), ProjectError> {
-        let last = record.header.last_sequence;
-        if last < cursor.sequence {
-            return Ok(());
-        }
-        if last > cursor.sequence {
-            return Err(contradicted(cursor, "no record of it ends there"));
-        }
-        if record.chain_after != cursor.chain {
-            return Err(contradicted(cursor, "its chain is another one"));
-        }
-        self.expected = None;
-        Ok(())
-    }
-
-    fn commit(&mut self, progress: &mut impl FnMut(Sequence)) -> Result<(), ProjectError> {
-        if !self.uncommitted {
-            return Ok(());
-        }
-        let cursor = self.reader.cursor();
-        write(&mut self.store, &mut self.rows, &mut self.transaction_rows)?;
-        self.store.commit(&cursor)?;
-        (self.transaction_rows, self.uncommitted) = (0, false);
-        progress(Sequence(cursor.sequence));
-        Ok(())
-    }
-}
-
-fn write<S: Store>(store: &mut S, rows: &mut Rows, written: &mut usize) -> Result<(), StoreError> {
-    let count = rows.count();
-    if count > 0 {
-        rows.sort();
-        store.write(rows)?;
-        rows.clear();
-        *written += count;
-    }
-    Ok(())
-}
-
-/// Why a record was not projected to its end.
-enum Stop {
-    Store(StoreError),
-    Record(RecordError),
-}
-
-impl From<RecordError> for Stop {
-    fn from(reason: RecordError) -> Self {
-        Self::Record(reason)
-    }
-}
-
-fn contradicted(cursor: &Cursor, reason: &'static str) -> ProjectError {
-    ProjectError::Contradicted {
-        journal: cursor.journal.to_string(),
-        sequence: cursor.sequence,
-        reason,
+        self.reading.cursor()
     }
 }

@@ -10,64 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::compare::same_answers;
 use support::database::{Database, for_every_database};
+use support::days::day;
+use support::faults::Dying;
 use support::follow::{project, project_some};
 use support::oracle::Oracle;
 use support::random::Random;
-use support::script::{Script, batch_of, bic, cycle, leg};
+use support::script::{Script, bic, cycle, leg};
 use valuta_journal::{Cursor, JournalId, MemoryJournal, Source};
-use valuta_projector::{ProjectError, ReadModel, Rows, Store, StoreError};
-
-/// A day of everything, some inputs in each record.
-fn day(seed: u64, instructions: u64) -> MemoryJournal {
-    let mut random = Random(seed);
-    let mut script = Script::new();
-    let (mut queued, mut members, mut batch, mut open) = (Vec::new(), 0, 1, 0);
-    script.open_cycle(1);
-    for _ in 0..instructions {
-        let bank = u16::try_from(random.below(4)).unwrap();
-        let to = (bank + 1 + u16::try_from(random.below(3)).unwrap()) % 4;
-        let legs = [leg(bank, to, 0, 100)];
-        match random.below(6) {
-            0 => queued.push(script.accepted(bank, &legs, Entry::Queued)),
-            1 | 2 => {
-                script.accepted(bank, &legs, Entry::Member(cycle(1)));
-                members += 1;
-            }
-            3 => {
-                script.refused(bic(bank), settlement_core::rejection::Rejection::PastCutOff);
-            }
-            _ => {
-                script.accepted(bank, &legs, Entry::Settled);
-                open += 1;
-            }
-        }
-        if random.one_in(9) && !queued.is_empty() {
-            let released: Vec<Event> = queued
-                .drain(..)
-                .map(|unit| Event::Settled { unit })
-                .collect();
-            open += released.len() + 1;
-            script.deposit(bank, &released);
-        }
-        if random.one_in(11) && open > 0 {
-            script.tick(&[Event::GrossBatchClosed(batch_of(batch, open))]);
-            (batch, open) = (batch + 1, 0);
-        }
-        if random.one_in(4) {
-            script.record();
-        }
-    }
-    script.close_and_net(1);
-    script.record();
-    if open > 0 {
-        script.tick(&[Event::GrossBatchClosed(batch_of(batch, open))]);
-        batch += 1;
-    }
-    let settled: Vec<bool> = (0..members).map(|_| !random.one_in(5)).collect();
-    script.run(1, &settled, batch, &[]);
-    script.record();
-    script.journal
-}
+use valuta_projector::{ProjectError, ReadModel, Store};
 
 fn seeds(count: u64) -> std::ops::Range<u64> {
     0..if std::env::var_os("VALUTA_LONG").is_some() {
@@ -81,50 +31,6 @@ fn clean_dump<D: Database>(journal: &MemoryJournal) -> Vec<String> {
     let clean = D::new();
     project(journal, clean.store()).unwrap();
     clean.dump()
-}
-
-/// A store that dies in the midst of its n-th write or commit, before or after it is done.
-struct Dying<S> {
-    store: S,
-    calls_left: u32,
-    after: bool,
-}
-
-impl<S: Store> Dying<S> {
-    fn call<T>(
-        &mut self,
-        call: impl FnOnce(&mut S) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let dies = self.calls_left == 0;
-        self.calls_left = self.calls_left.saturating_sub(1);
-        let dead = || StoreError::Database {
-            file: "killed".to_owned(),
-            source: "killed".into(),
-        };
-        if dies && !self.after {
-            return Err(dead());
-        }
-        let done = call(&mut self.store)?;
-        if dies { Err(dead()) } else { Ok(done) }
-    }
-}
-
-impl<S: Store> Store for Dying<S> {
-    fn cursor(&mut self) -> Result<Option<Cursor>, StoreError> {
-        self.store.cursor()
-    }
-
-    fn write(&mut self, rows: &Rows) -> Result<(), StoreError> {
-        self.call(|store| store.write(rows))
-    }
-
-    fn commit(&mut self, cursor: &Cursor) -> Result<(), StoreError> {
-        self.call(|store| store.commit(cursor))
-    }
-
-    fn reset(&mut self) -> Result<(), StoreError> {
-        self.store.reset()
-    }
 }
 
 fn goes_on_where_it_was_stopped_or_killed<D: Database>() {
@@ -182,7 +88,7 @@ fn is_rebuilt_when_it_was_deleted_or_reset<D: Database>() {
 
 /// One input with more rows than one write takes: still one transaction, and the same rows.
 fn a_large_run_is_one_transaction<D: Database>() {
-    let members = 9_000;
+    let members = 12_000;
     let mut script = Script::new();
     script.open_cycle(1);
     for _ in 0..members {

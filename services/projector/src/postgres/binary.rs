@@ -41,15 +41,25 @@ impl CopyBytes {
         self.rows = 0;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows == 0
+    /// Rows since [`Self::clear`].
+    pub(super) fn rows(&self) -> usize {
+        self.rows
     }
 
-    /// All of it, with the trailer.
-    pub(super) fn finished(&mut self) -> &[u8] {
+    /// The bytes so far: of whole rows, since [`Self::clear`] or [`Self::sent`].
+    pub(super) fn bytes(&self) -> &[u8] {
         debug_assert_eq!(self.columns_left, 0, "a row lacks columns");
-        self.bytes.put_i16(-1);
         &self.bytes
+    }
+
+    /// Forgets the bytes so far: they are on their way.
+    pub(super) fn sent(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Adds the trailer: no row comes after it.
+    pub(super) fn finish(&mut self) {
+        self.bytes.put_i16(-1);
     }
 
     /// Begins a row. Its columns follow, each by one call.
@@ -161,7 +171,7 @@ mod tests {
     #[test]
     fn rows_are_counted_columns_of_counted_bytes() {
         let mut copy = CopyBytes::new();
-        assert!(copy.is_empty());
+        assert_eq!(copy.rows(), 0);
         copy.row(4)
             .big(7)
             .or_null(None::<u8>, Row::small)
@@ -176,8 +186,12 @@ mod tests {
             &[0, 0, 0, 1, 1],
             &[0xff, 0xff],
         ];
-        assert_eq!(copy.finished(), [header, row.concat()].concat());
+        copy.finish();
+        assert_eq!(copy.bytes(), [header, row.concat()].concat());
+        copy.sent();
+        assert_eq!(copy.bytes(), b"");
+        assert_eq!(copy.rows(), 1);
         copy.clear();
-        assert!(copy.is_empty());
+        assert_eq!(copy.rows(), 0);
     }
 }

@@ -63,7 +63,7 @@ pub fn rebuild(
     }
     drop_leftovers(&mut live, address)?;
     let store = PostgresStore::open(&address.rebuilt())?;
-    let mut following = Following::new(reader, store, None)?;
+    let mut following = Following::new(reader, store)?;
     if !following.catch_up(stop)? {
         return Err(RebuildError::Stopped);
     }

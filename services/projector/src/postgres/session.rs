@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use postgres::config::SslMode;
 use postgres::error::SqlState;
 use postgres::types::ToSql;
-use postgres::{Client, Config, Row, Statement};
+use postgres::{Client, Config, CopyInWriter, Row, Statement};
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
@@ -34,8 +34,6 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// A statement ends after so long, of the time that the server may owe an answer: so it is the server that
 /// says so, while it can.
 const STATEMENT_PERCENT: u128 = 90;
-/// What a COPY sends at once.
-const COPY_BYTES: usize = 1 << 18;
 
 /// Where a read model is: a database of a server, and a schema in it.
 #[derive(Clone)]
@@ -312,15 +310,10 @@ impl Session {
         row.ok_or(Fault::Damaged("a table without its row"))
     }
 
-    /// Sends a COPY's bytes, header and trailer included.
-    pub(super) fn copy(&mut self, sql: &str, bytes: &[u8]) -> Result<(), Fault> {
+    /// Begins a COPY, whose bytes follow, header and trailer included.
+    pub(super) fn copy(&mut self, sql: &str) -> Result<Copying<'_>, Fault> {
         let statement = self.prepare(sql)?;
-        let mut copy = self.client.copy_in(&statement)?;
-        for part in bytes.chunks(COPY_BYTES) {
-            copy.write_all(part).map_err(Fault::Copy)?;
-        }
-        copy.finish()?;
-        Ok(())
+        Ok(Copying(self.client.copy_in(&statement)?))
     }
 
     fn is_broken(&self, fault: &Fault) -> bool {
@@ -334,6 +327,22 @@ impl Session {
             Fault::Copy(_) | Fault::Damaged(_) | Fault::Moved => None,
         };
         self.client.is_closed() || code.is_some_and(|code| told_to_go.contains(code))
+    }
+}
+
+/// A COPY that has begun. Dropped before its end, it has copied nothing.
+pub(super) struct Copying<'a>(CopyInWriter<'a>);
+
+impl Copying<'_> {
+    /// Sends bytes, for the server to work on while the next ones are made.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let sent = self.0.write_all(bytes).and_then(|()| self.0.flush());
+        sent.map_err(Fault::Copy)
+    }
+
+    pub(super) fn finish(self) -> Result<(), Fault> {
+        self.0.finish()?;
+        Ok(())
     }
 }
 

@@ -48,6 +48,9 @@ const UPDATE_BALANCES: &str = "UPDATE account_rows a
           WHERE p.batch BETWEEN $1 AND $2 AND NOT p.mirror GROUP BY h.id, p.asset) p
     WHERE a.participant = p.id AND a.asset = p.asset";
 
+/// What a COPY sends at once: so little that the server soon has something to do.
+const COPY_BYTES: usize = 1 << 16;
+
 /// Writes rows over a connection. What it remembers is of committed rows and of the transaction at hand, so
 /// it goes with the connection.
 pub(super) struct Writer {
@@ -89,7 +92,8 @@ impl Writer {
         Ok(())
     }
 
-    /// COPYs one table's rows.
+    /// COPYs one table's rows: while the server works on some, the next ones are made. Without rows, nothing
+    /// is sent.
     fn copy<T>(
         &mut self,
         session: &mut Session,
@@ -97,15 +101,38 @@ impl Writer {
         rows: impl IntoIterator<Item = T>,
         put: impl Fn(&mut CopyBytes, T, &Decimals),
     ) -> Result<(), Fault> {
+        let mut rows = rows.into_iter();
         self.bytes.clear();
-        for row in rows {
-            put(&mut self.bytes, row, &self.decimals);
-        }
-        if self.bytes.is_empty() {
+        if !self.fill(&mut rows, &put) {
             return Ok(());
         }
-        let copy = format!("COPY {table} FROM STDIN (FORMAT binary)");
-        session.copy(&copy, self.bytes.finished())
+        let mut copy = session.copy(&format!("COPY {table} FROM STDIN (FORMAT binary)"))?;
+        loop {
+            copy.send(self.bytes.bytes())?;
+            self.bytes.sent();
+            if !self.fill(&mut rows, &put) {
+                break;
+            }
+        }
+        self.bytes.finish();
+        copy.send(self.bytes.bytes())?;
+        copy.finish()
+    }
+
+    /// Makes what is sent at once; `false`: there are no more rows.
+    fn fill<T>(
+        &mut self,
+        rows: &mut impl Iterator<Item = T>,
+        put: &impl Fn(&mut CopyBytes, T, &Decimals),
+    ) -> bool {
+        let before = self.bytes.rows();
+        for row in rows {
+            put(&mut self.bytes, row, &self.decimals);
+            if self.bytes.bytes().len() >= COPY_BYTES {
+                break;
+            }
+        }
+        self.bytes.rows() > before
     }
 
     fn instructions(&mut self, session: &mut Session, rows: &Rows) -> Result<(), Fault> {

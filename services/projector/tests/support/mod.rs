@@ -3,7 +3,9 @@
 
 pub mod compare;
 pub mod database;
+pub mod days;
 pub mod engine;
+pub mod faults;
 pub mod follow;
 pub mod oracle;
 #[cfg(feature = "cluster")]

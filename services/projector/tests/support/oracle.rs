@@ -22,6 +22,20 @@ struct Tables {
 }
 
 impl Oracle {
+    /// As the next process finds it: nothing that was not committed.
+    pub fn reopened(&self) -> Self {
+        let mut tables = self.0.lock().unwrap();
+        tables.pending = tables.committed.clone();
+        self.clone()
+    }
+
+    /// All that is committed, in the order of its keys.
+    pub fn committed(&self) -> Rows {
+        let mut rows = self.0.lock().unwrap().committed.clone();
+        rows.sort();
+        rows
+    }
+
     /// What an older version did not keep: the order of the cycles' batches that there are.
     pub fn forget_order(&mut self) {
         let mut tables = self.0.lock().unwrap();
