@@ -33,7 +33,7 @@ const PRODUCER: [(&str, &str); 6] = [
     ("max.in.flight.requests.per.connection", "1"),
     ("linger.ms", "0"),
     ("request.timeout.ms", "5000"),
-    ("compression.codec", "none"),
+    ("compression.codec", "lz4"),
 ];
 
 /// No position but the one asked for, and every message: the reader's rule decides, not the broker.
