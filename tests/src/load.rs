@@ -26,7 +26,6 @@ pub struct Load {
     unary: Option<u64>,
     /// Of each bank's instructions: none is sent twice.
     first: u64,
-    asset: &'static str,
 }
 
 /// What came of it.
@@ -73,7 +72,6 @@ impl Load {
             instructions,
             unary: None,
             first: 0,
-            asset: "USD",
         }
     }
 
@@ -91,12 +89,6 @@ impl Load {
             unary: Some(1),
             ..Self::stream(instructions)
         }
-    }
-
-    /// Payments in another asset.
-    #[must_use]
-    pub fn in_asset(self, asset: &'static str) -> Self {
-        Self { asset, ..self }
     }
 
     /// The instructions after so many that were sent before.
@@ -124,7 +116,7 @@ impl Load {
             .zip(clients)
             .map(|(bank, client)| {
                 let numbers = self.first..self.first + each;
-                let template = template(bank, self.asset);
+                let template = template(bank);
                 match self.unary {
                     Some(lanes) => tokio::spawn(unary(client, bank, template, numbers, lanes)),
                     None => tokio::spawn(stream(client, bank, template, numbers)),
@@ -143,9 +135,9 @@ impl Load {
     }
 }
 
-fn template(bank: usize, asset: &str) -> v1::Instruction {
+fn template(bank: usize) -> v1::Instruction {
     let to = BANKS[(bank + 1) % BANKS.len()];
-    payment(0, BANKS[bank], to, "125.50", asset)
+    payment(0, BANKS[bank], to, "125.50", "USD")
 }
 
 fn numbered(template: &v1::Instruction, bank: usize, number: u64) -> v1::Instruction {

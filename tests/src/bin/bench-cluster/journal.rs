@@ -58,7 +58,7 @@ pub fn measure(stack: &Stack, name: &str, scale: u64) -> anyhow::Result<()> {
     let mut link = raw_log.link()?;
     drop(raw_log);
     for (bytes, records) in SIZES {
-        let payload = vec![7; bytes];
+        let payload = payload(bytes);
         let (mut ours, mut raw) = (Measured::default(), Measured::default());
         let mut append = || {
             let next = journal.tail().sequence + 1;
@@ -76,6 +76,26 @@ pub fn measure(stack: &Stack, name: &str, scale: u64) -> anyhow::Result<()> {
         row(bytes, ours, raw);
     }
     Ok(())
+}
+
+/// As instructions are: of [`INSTRUCTION_BYTES`] each [`OWN_BYTES`] are its own, as good as random, so that the
+/// journal's messages are compressed as much as in life.
+fn payload(bytes: usize) -> Vec<u8> {
+    let mut random = 1u64;
+    let mut next = || {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        random.to_be_bytes()[0]
+    };
+    let byte = |at| {
+        if at % INSTRUCTION_BYTES < OWN_BYTES {
+            next()
+        } else {
+            7
+        }
+    };
+    (0..bytes).map(byte).collect()
 }
 
 /// One message, as the journal's client sends it.
