@@ -12,6 +12,9 @@ use valuta_tests::cluster::Stack;
 /// Payload bytes, and records of one turn.
 const SIZES: [(usize, u64); 4] = [(200, 1_000), (20_000, 500), (500_000, 150), (4_000_000, 25)];
 const TURNS: usize = 4;
+/// What an instruction takes in the journal, and how much of it no other one has.
+const INSTRUCTION_BYTES: usize = 196;
+const OWN_BYTES: usize = 60;
 
 /// Milliseconds of each, and how long all took.
 #[derive(Default)]
