@@ -36,10 +36,10 @@ struct Choice {
 impl Choice {
     fn from_arguments() -> Self {
         let arguments: Vec<_> = std::env::args().skip(1).collect();
-        let only = arguments.iter().skip_while(|&word| word != "--only");
+        let mut only = arguments.iter().skip_while(|&word| word != "--only");
         let quick = arguments.iter().any(|word| word == "--quick");
         Self {
-            only: only.skip(1).next().cloned(),
+            only: only.nth(1).cloned(),
             scale: if quick { 10 } else { 1 },
         }
     }
