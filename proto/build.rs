@@ -4,13 +4,14 @@ use prost::Message;
 use std::path::PathBuf;
 use tonic_prost_build::Config;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "valuta/v1/instruction.proto",
     "valuta/v1/payment.proto",
     "valuta/v1/fx.proto",
     "valuta/v1/settlement.proto",
     "valuta/v1/treasury.proto",
     "valuta/v1/ledger.proto",
+    "valuta/v1/audit.proto",
     "valuta/v1/admin.proto",
     "valuta/v1/events.proto",
 ];

@@ -20,9 +20,12 @@ pub enum Caller {
     /// Runs the scheme and its jobs.
     #[n(2)]
     Operator,
-    /// Reads everything, writes nothing.
+    /// Reads everything but the journal, writes nothing.
     #[n(3)]
     Treasury,
+    /// Reads everything and follows the journal, writes nothing.
+    #[n(4)]
+    Auditor,
 }
 
 /// One write.

@@ -326,6 +326,7 @@ mod tests {
         let callers = [
             Caller::Operator,
             Caller::Treasury,
+            Caller::Auditor,
             Caller::Agent(bic),
             Caller::Participant(bic),
         ];

@@ -76,7 +76,7 @@ pub struct World {
     pub server: Server,
     /// Whoever runs it.
     pub operator: Client,
-    /// Tokens by BIC (banks and agents) and by role ("TREASURY").
+    /// Tokens by BIC (banks and agents) and by role ("TREASURY", "AUDITOR").
     pub tokens: BTreeMap<String, String>,
 }
 
@@ -97,7 +97,7 @@ impl World {
         })
     }
 
-    /// A client of a bank, an agent, or "TREASURY".
+    /// A client of a bank, an agent, "TREASURY" or "AUDITOR".
     pub async fn client(&self, name: &str) -> anyhow::Result<Client> {
         self.server.client(&self.tokens[name]).await
     }
@@ -146,8 +146,8 @@ pub async fn prepare(operator: &mut Client) -> anyhow::Result<BTreeMap<String, S
     let banks = BANKS.iter().map(|bic| (v1::Role::Participant, *bic));
     let agents = ASSETS.iter().map(|(_, _, bic)| (v1::Role::Agent, *bic));
     let mut tokens = BTreeMap::new();
-    for (role, bic) in banks.chain(agents).chain([(v1::Role::Treasury, "")]) {
-        let name = if bic.is_empty() { "TREASURY" } else { bic };
+    for (role, bic) in banks.chain(agents).chain(READERS) {
+        let name = name_of(role, bic);
         let request = v1::CreateTokenRequest {
             request_id: format!("token-{name}"),
             created: Some(timestamp(MORNING_MS)),
@@ -159,6 +159,17 @@ pub async fn prepare(operator: &mut Client) -> anyhow::Result<BTreeMap<String, S
         tokens.insert(name.to_owned(), answer.token);
     }
     Ok(tokens)
+}
+
+/// Who reads everything, and is of no bank.
+pub const READERS: [(v1::Role, &str); 2] = [(v1::Role::Treasury, ""), (v1::Role::Auditor, "")];
+
+/// What a caller's token is kept under: its BIC, or its role without one.
+pub fn name_of(role: v1::Role, bic: &str) -> &str {
+    match bic {
+        "" => role.as_str_name().trim_start_matches("ROLE_"),
+        bic => bic,
+    }
 }
 
 /// Deposits an amount of every asset for every bank, over a server at `address`.

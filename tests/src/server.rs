@@ -40,6 +40,8 @@ pub struct ServerOptions {
     pub arguments: Vec<String>,
     /// Live instead of rehearsal: time is the machine's clock.
     pub live: bool,
+    /// Where it serves; a free port, if not told.
+    pub listen: Option<String>,
 }
 
 /// A running server. Dropped, it is killed.
@@ -73,7 +75,11 @@ impl Server {
             .append(true)
             .open(&log)?;
         let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--data"])
+            .args([
+                "--listen",
+                options.listen.as_deref().unwrap_or("127.0.0.1:0"),
+            ])
+            .arg("--data")
             .arg(data)
             .args(&options.arguments)
             .stdout(Stdio::piped())

@@ -21,10 +21,12 @@
 //! | `replay` | journal to state, at start |
 //! | [`Replica`] | the state of a journal that another process writes, kept up with it |
 //! | `snapshot`, `snapshotter` | the whole state on disk, and when |
+//! | `audit` | deciding a whole journal again, for who trusts no engine |
 //! | `identities` | what is remembered of other days, on disk |
 //! | `clock` | record time: never back, never a silent jump |
 
 mod appender;
+mod audit;
 mod clock;
 pub mod handle;
 mod identities;
@@ -35,6 +37,7 @@ mod snapshotter;
 mod step;
 mod writer;
 
+pub use audit::{AuditError, Audited, Auditor, Decode, audit};
 pub use clock::{Clock, FORWARD_JUMP_MS_MAX, SystemClock};
 pub use handle::{Answered, Content, EngineError, Handle, Ticket};
 pub use identities::{FileError, OldFile, OldIdentities};

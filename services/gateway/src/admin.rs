@@ -298,7 +298,7 @@ fn token_caller(request: &v1::CreateTokenRequest) -> Result<Caller, Status> {
         "" => Ok(caller),
         _ => Err(errors::invalid(
             "bic",
-            "an operator's or treasury's token has none",
+            "an operator's, treasury's or auditor's token has none",
         )),
     };
     match v1::Role::try_from(request.role) {
@@ -306,6 +306,7 @@ fn token_caller(request: &v1::CreateTokenRequest) -> Result<Caller, Status> {
         Ok(v1::Role::Agent) => fields::bic("bic", &request.bic).map(Caller::Agent),
         Ok(v1::Role::Operator) => no_bic(Caller::Operator),
         Ok(v1::Role::Treasury) => no_bic(Caller::Treasury),
+        Ok(v1::Role::Auditor) => no_bic(Caller::Auditor),
         Ok(v1::Role::Unspecified) => Err(errors::missing("role")),
         Err(_) => Err(fields::unknown("role")),
     }

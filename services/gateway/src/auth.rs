@@ -67,7 +67,7 @@ fn unauthenticated(reason: &str, message: &str) -> Status {
 pub(crate) fn participant(caller: Caller) -> Result<Bic, Status> {
     match caller {
         Caller::Participant(bic) => Ok(bic),
-        Caller::Agent(_) | Caller::Operator | Caller::Treasury => {
+        Caller::Agent(_) | Caller::Operator | Caller::Treasury | Caller::Auditor => {
             Err(denied("only a participant may do this, for itself"))
         }
     }
@@ -77,14 +77,24 @@ pub(crate) fn participant(caller: Caller) -> Result<Bic, Status> {
 pub(crate) fn reads_for(caller: Caller) -> Result<Option<Bic>, Status> {
     match caller {
         Caller::Participant(bic) => Ok(Some(bic)),
-        Caller::Operator | Caller::Treasury => Ok(None),
+        Caller::Operator | Caller::Treasury | Caller::Auditor => Ok(None),
         Caller::Agent(_) => Err(denied(
             "a settlement agent does not read participants' data",
         )),
     }
 }
 
-/// The same, narrowed to the participant that the request names, if it names one.
+/// Lets in who may follow the journal: every content is in it, and the seeds behind every commitment.
+pub(crate) fn follows_journal(caller: Caller) -> Result<(), Status> {
+    match caller {
+        Caller::Operator | Caller::Auditor => Ok(()),
+        Caller::Participant(_) | Caller::Agent(_) | Caller::Treasury => Err(denied(
+            "only an auditor or the operator follows the journal",
+        )),
+    }
+}
+
+/// The same as [`reads_for`], narrowed to the participant that the request names, if it names one.
 pub(crate) fn reads_named(caller: Caller, named: Option<Bic>) -> Result<Option<Bic>, Status> {
     match (reads_for(caller)?, named) {
         (Some(own), Some(named)) if own != named => Err(denied(format!(
@@ -154,6 +164,8 @@ mod tests {
         assert_eq!(reads_named(Caller::Treasury, Some(b)).unwrap(), Some(b));
         assert_eq!(reads_named(Caller::Operator, None).unwrap(), None);
         assert!(reads_named(Caller::Agent(a), Some(a)).is_err());
+        assert_eq!(reads_named(Caller::Auditor, Some(b)).unwrap(), Some(b));
         assert!(participant(Caller::Operator).is_err());
+        assert!(participant(Caller::Auditor).is_err());
     }
 }

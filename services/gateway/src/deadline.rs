@@ -12,7 +12,7 @@ pub const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// Of a wait whatever the caller asks for: a year is forever, and an `Instant` still holds it.
 const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The answer that names what did not come must reach the caller before its own deadline does.
-const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(50);
+const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(200);
 
 /// When a call stops waiting.
 #[derive(Clone, Copy, Debug)]

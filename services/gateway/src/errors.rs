@@ -5,10 +5,10 @@
 //! | the caller: change the request | `INVALID_ARGUMENT`, `OUT_OF_RANGE`, `NOT_FOUND`, `ALREADY_EXISTS` | `ErrorInfo`, `BadRequest` |
 //! | the caller: another token | `UNAUTHENTICATED`, `PERMISSION_DENIED` | `ErrorInfo` |
 //! | the caller: later, or after something else | `FAILED_PRECONDITION`, `DEADLINE_EXCEEDED` | `ErrorInfo` |
-//! | the caller: again, the same way | `UNAVAILABLE` | `ErrorInfo`, `RetryInfo` |
+//! | the caller: again, the same way | `UNAVAILABLE`, `RESOURCE_EXHAUSTED` | `ErrorInfo`, `RetryInfo` |
 //! | us | `INTERNAL` | `ErrorInfo` |
 
-use crate::ports::{EngineError, ReadError};
+use crate::ports::{EngineError, FollowError, ReadError};
 use crate::rejection;
 use chrono::{DateTime, SecondsFormat};
 use settlement_core::command::Refusal;
@@ -138,6 +138,13 @@ pub(crate) fn stopping() -> Status {
     .into()
 }
 
+/// As much of this as is done at once is under way.
+pub(crate) fn busy(why: impl Into<String>) -> Status {
+    Failure::new(Code::ResourceExhausted, "BUSY", why)
+        .retry_after(RETRY_AFTER)
+        .into()
+}
+
 /// Ours: an answer that is not of its question.
 pub(crate) fn internal(what: &str) -> Status {
     tracing::error!(what, "internal error");
@@ -181,6 +188,30 @@ pub(crate) fn reads(error: ReadError) -> Status {
                 Code::Internal,
                 "READS_FAILED",
                 "a read failed; see the server's log",
+            )
+            .into()
+        }
+    }
+}
+
+/// The journal is not followed, or not any further.
+pub(crate) fn follow(error: FollowError) -> Status {
+    let unavailable = |reason, why: String| {
+        let failure = Failure::new(Code::Unavailable, reason, why);
+        failure.retry_after(RETRY_AFTER).into()
+    };
+    match error {
+        FollowError::OtherHistory(why) => {
+            Failure::new(Code::FailedPrecondition, "NOT_IN_JOURNAL", why).into()
+        }
+        FollowError::Behind(why) => unavailable("JOURNAL_BEHIND", why),
+        FollowError::Closed(why) => unavailable("JOURNAL_CLOSED", why),
+        FollowError::Failed(why) => {
+            tracing::error!(why, "the journal cannot be read");
+            Failure::new(
+                Code::Internal,
+                "JOURNAL_FAILED",
+                "the journal cannot be read; see the server's log",
             )
             .into()
         }
@@ -336,6 +367,7 @@ mod tests {
         for status in [
             engine(EngineError::Stopped),
             stopping(),
+            busy("x"),
             reads(ReadError::Unavailable("x".into())),
         ] {
             assert!(status.get_error_details().retry_info().is_some());

@@ -1,5 +1,6 @@
 //! What every service shares: the ports, the shutdown signal, and the way of a query and a command.
 
+use crate::audit::FOLLOWERS_MAX;
 use crate::auth;
 use crate::deadline::Deadline;
 use crate::errors;
@@ -14,7 +15,8 @@ use settlement_core::instruction::Digest;
 use settlement_core::state::FrozenView;
 use settlement_core::view::{AssetView, CommandAnswer, Query, SchemeView};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
@@ -25,7 +27,14 @@ pub struct Gateway<E, R> {
     pub(crate) reads: R,
     /// Becomes true when open streams are to end.
     pub(crate) shutdown: watch::Receiver<bool>,
+    /// Places for the proofs of callers without a token.
+    pub(crate) strangers: Arc<Semaphore>,
+    /// One for each follower of the journal that there is room for.
+    pub(crate) followers: Arc<Semaphore>,
 }
+
+/// Proofs made at once for callers without a token: each may have a batch read again from the journal.
+pub(crate) const STRANGERS_PROOFS_MAX: usize = 2;
 
 /// Who calls, and how long it waits.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +94,8 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
             engine,
             reads,
             shutdown,
+            strangers: Arc::new(Semaphore::new(STRANGERS_PROOFS_MAX)),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         }
     }
 

@@ -1,13 +1,16 @@
-//! `LedgerService`: the signed tree head, and receipts that verify offline.
+//! `LedgerService`: the signed tree head, receipts and other proofs that verify offline.
 
 use crate::auth;
+use crate::deadline::Deadline;
 use crate::errors::{self, Failure};
 use crate::fields::{self, optional};
 use crate::gateway::{Call, Gateway, reach, view};
-use crate::ports::{Engine, Reads, ReceiptRow};
+use crate::ports::{BatchFilter, Engine, ProofOf, ReadError, Reads, ReceiptRow};
+use settlement_core::command::Caller;
 use settlement_core::ids::{BatchNumber, Bic, Sequence};
-use settlement_core::view::{InstructionAnswer, Query};
-use tokio::sync::mpsc;
+use settlement_core::view::{InstructionAnswer, Query, Status as InstructionStatus};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 use valuta_proto::v1;
@@ -32,6 +35,7 @@ impl<E: Engine, R: Reads> LedgerService for Gateway<E, R> {
         Ok(Response::new(v1::GetCheckpointResponse {
             checkpoint: row.checkpoint,
             policy: row.policy,
+            witnessed: row.witnessed,
         }))
     }
 
@@ -44,15 +48,27 @@ impl<E: Engine, R: Reads> LedgerService for Gateway<E, R> {
         if let Some(row) = self.receipt(answer.sequence).await? {
             return Ok(Response::new(receipt(row)));
         }
+        if matches!(
+            answer.status,
+            InstructionStatus::Rejected(_) | InstructionStatus::Cancelled
+        ) {
+            return Err(Failure::new(
+                Code::FailedPrecondition,
+                "NEVER_SETTLES",
+                "rejected or cancelled: it has not settled and never will, so there is no receipt",
+            )
+            .into());
+        }
         if !request.wait {
             return Err(not_anchored(
-                "not settled and anchored yet; ask with wait, or later",
+                "not settled and anchored yet, or the read model is behind; ask with wait, or later",
             ));
         }
         let mut anchored = self.reads.anchored();
         let awaited = async {
             loop {
-                anchored.borrow_and_update();
+                let newest = *anchored.borrow_and_update();
+                self.listed(newest, Some(call.deadline)).await?;
                 if let Some(row) = self.receipt(answer.sequence).await? {
                     return Ok(Response::new(receipt(row)));
                 }
@@ -68,20 +84,141 @@ impl<E: Engine, R: Reads> LedgerService for Gateway<E, R> {
     ) -> Answer<Self::ListReceiptsStream> {
         let (call, request) = self.open(request)?;
         let reader = auth::reads_for(call.caller)?;
-        if request.batch == 0 {
-            return Err(errors::missing("batch"));
-        }
-        self.anchored(call, request.batch, request.wait).await?;
+        let wait = request.wait.then_some(call.deadline);
+        self.listed(named(request.batch)?, wait).await?;
         let (out, outgoing) = mpsc::channel(PAGE_RECEIPTS);
         let gateway = self.clone();
         tokio::spawn(async move { gateway.send_receipts(reader, request.batch, out).await });
         Ok(Response::new(ReceiverStream::new(outgoing)))
+    }
+
+    async fn get_balance_proof(
+        &self,
+        request: Request<v1::GetBalanceProofRequest>,
+    ) -> Answer<v1::GetBalanceProofResponse> {
+        let (call, request) = self.open(request)?;
+        let holder = holder(call.caller, &request.participant)?;
+        let asset = fields::asset("asset", &request.asset)?;
+        let until = match request.batch {
+            0 => *self.reads.anchored().borrow(),
+            batch => batch,
+        };
+        let wait = request.wait.then_some(call.deadline);
+        self.listed(until, wait).await?;
+        let changed = self.reads.changed_by(holder, asset, until).await;
+        let unchanged = || {
+            let what = format!("no batch up to {until} has changed {asset} of {holder}");
+            errors::not_found("asset", what)
+        };
+        let batch = changed.map_err(errors::reads)?.ok_or_else(unchanged)?;
+        let proof = self.proof(batch, ProofOf::Balance(holder, asset)).await?;
+        let proof = proof.ok_or_else(unchanged)?;
+        Ok(Response::new(v1::GetBalanceProofResponse { batch, proof }))
+    }
+
+    async fn list_posting_proofs(
+        &self,
+        request: Request<v1::ListPostingProofsRequest>,
+    ) -> Answer<v1::ListPostingProofsResponse> {
+        let (call, request) = self.open(request)?;
+        let holder = holder(call.caller, &request.participant)?;
+        let batch = named(request.batch)?;
+        let wait = request.wait.then_some(call.deadline);
+        self.anchored(batch, wait).await?;
+        let proofs = self.proofs(batch, ProofOf::Postings(holder)).await?;
+        Ok(Response::new(v1::ListPostingProofsResponse { proofs }))
+    }
+
+    /// Needs no token: it shows no line, and anyone may check conservation. Callers without one share a few
+    /// places, so that they cannot keep the ledger reading, nor the members from their proofs.
+    async fn get_conservation_proof(
+        &self,
+        request: Request<v1::GetConservationProofRequest>,
+    ) -> Answer<v1::GetConservationProofResponse> {
+        let place = match request.metadata().contains_key("authorization") {
+            true => self.call(request.metadata()).map(|_| None)?,
+            false => Some(self.strangers_place()?),
+        };
+        let batch = named(request.into_inner().batch)?;
+        self.anchored(batch, None).await?;
+        let gateway = self.clone();
+        // A caller that goes away does not free the place while its batch is still read.
+        let proving = tokio::spawn(async move {
+            let proof = gateway.proof(batch, ProofOf::Conservation).await;
+            drop(place);
+            proof
+        });
+        let failed = |_| errors::internal("the proof was not made");
+        let proof = proving.await.map_err(failed)??;
+        let proof = proof.ok_or_else(|| batch_not_anchored(batch))?;
+        Ok(Response::new(v1::GetConservationProofResponse { proof }))
+    }
+
+    async fn disclose(
+        &self,
+        request: Request<v1::DiscloseRequest>,
+    ) -> Answer<v1::DiscloseResponse> {
+        let (call, request) = self.open(request)?;
+        let batch = named(request.batch)?;
+        if request.uetrs.is_empty() {
+            return Err(errors::missing("uetrs"));
+        }
+        let mut chosen = Vec::new();
+        for uetr in &request.uetrs {
+            chosen.extend(self.settled_by(call, batch, uetr).await?);
+        }
+        let wait = request.wait.then_some(call.deadline);
+        self.anchored(batch, wait).await?;
+        let disclosure = self.proof(batch, ProofOf::Disclosure(chosen)).await?;
+        let disclosure = disclosure.ok_or_else(|| batch_not_anchored(batch))?;
+        Ok(Response::new(v1::DiscloseResponse { disclosure }))
     }
 }
 
 impl<E: Engine, R: Reads> Gateway<E, R> {
     async fn receipt(&self, instruction: Sequence) -> Result<Option<ReceiptRow>, Status> {
         self.reads.receipt(instruction).await.map_err(errors::reads)
+    }
+
+    async fn proofs(&self, batch: BatchNumber, what: ProofOf) -> Result<Vec<String>, Status> {
+        self.reads.proofs(batch, what).await.map_err(errors::reads)
+    }
+
+    /// The one that there is at most.
+    async fn proof(&self, batch: BatchNumber, what: ProofOf) -> Result<Option<String>, Status> {
+        Ok(self.proofs(batch, what).await?.into_iter().next())
+    }
+
+    fn strangers_place(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let place = Arc::clone(&self.strangers).try_acquire_owned();
+        place.map_err(|_| errors::busy("others without a token are being answered"))
+    }
+
+    /// The instructions under a UETR that the caller is party to and that the batch settled; one at least.
+    async fn settled_by(
+        &self,
+        call: Call,
+        batch: BatchNumber,
+        uetr: &str,
+    ) -> Result<Vec<Sequence>, Status> {
+        let reader = auth::reads_for(call.caller)?;
+        let uetr = fields::uetr("uetrs", uetr)?;
+        let answers = view!(
+            self.query(call, Query::Instructions(uetr), 0).await?,
+            Instructions
+        )?;
+        let mut found = Vec::new();
+        for answer in answers {
+            let settled = InstructionStatus::Settled { batch };
+            if answer.status == settled && self.readable(reader, answer).await?.is_some() {
+                found.push(answer.sequence);
+            }
+        }
+        if found.is_empty() {
+            let what = format!("batch {batch} has settled no instruction of yours under {uetr}");
+            return Err(errors::not_found("uetrs", what));
+        }
+        Ok(found)
     }
 
     /// The one instruction that the request means, if the caller is a party to it.
@@ -125,23 +262,45 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
         }
     }
 
-    /// Waits until a batch is anchored, or says that it is not.
-    pub(crate) async fn anchored(
-        &self,
-        call: Call,
-        batch: BatchNumber,
-        wait: bool,
-    ) -> Result<(), Status> {
+    /// Waits until a batch is anchored, or without a deadline says that it is not.
+    async fn anchored(&self, batch: BatchNumber, wait: Option<Deadline>) -> Result<(), Status> {
         let mut anchored = self.reads.anchored();
         if *anchored.borrow_and_update() >= batch {
             return Ok(());
         }
-        if !wait {
-            return Err(not_anchored(format!("batch {batch} is not anchored yet")));
-        }
-        reach(&mut anchored, batch, call.deadline, "the ledger")
+        let deadline = wait.ok_or_else(|| batch_not_anchored(batch))?;
+        reach(&mut anchored, batch, deadline, "the ledger")
             .await
             .map(drop)
+    }
+
+    /// Waits until a batch is anchored and in the read model, or without a deadline says that it is not: the read
+    /// model may be behind the log, and what is looked up in it would be of the batches before.
+    pub(crate) async fn listed(
+        &self,
+        batch: BatchNumber,
+        wait: Option<Deadline>,
+    ) -> Result<(), Status> {
+        self.anchored(batch, wait).await?;
+        let mut projected = self.reads.projected();
+        while self.newest_listed(batch).await? < batch {
+            let behind = || format!("the read model has not come to batch {batch} yet");
+            let deadline = wait.ok_or_else(|| errors::reads(ReadError::Unavailable(behind())))?;
+            let further = deadline.wait("the batch in the read model", projected.changed());
+            further.await?.map_err(|_| errors::stopping())?;
+        }
+        Ok(())
+    }
+
+    /// The newest batch, up to `until`, that the read model has; 0 if it has none.
+    async fn newest_listed(&self, until: BatchNumber) -> Result<BatchNumber, Status> {
+        let filter = BatchFilter {
+            cycle: None,
+            before: Some(until + 1),
+            limit: 1,
+        };
+        let rows = self.reads.batches(filter).await.map_err(errors::reads)?;
+        Ok(rows.first().map_or(0, |row| row.number))
     }
 
     async fn send_receipts(
@@ -176,6 +335,34 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
             }
         }
     }
+}
+
+/// Whose account is asked for: one's own, or the one that operator, treasury or auditor name.
+fn holder(caller: Caller, participant: &str) -> Result<Bic, Status> {
+    let asked = optional("participant", participant, fields::bic)?;
+    match (caller, asked) {
+        (Caller::Participant(own) | Caller::Agent(own), Some(asked)) if asked != own => {
+            Err(errors::denied(format!(
+                "{own} reads only its own data, not that of {asked}"
+            )))
+        }
+        (Caller::Participant(own) | Caller::Agent(own), _) => Ok(own),
+        (Caller::Operator | Caller::Treasury | Caller::Auditor, Some(asked)) => Ok(asked),
+        (Caller::Operator | Caller::Treasury | Caller::Auditor, None) => {
+            Err(errors::missing("participant"))
+        }
+    }
+}
+
+fn named(batch: BatchNumber) -> Result<BatchNumber, Status> {
+    match batch {
+        0 => Err(errors::missing("batch")),
+        batch => Ok(batch),
+    }
+}
+
+fn batch_not_anchored(batch: BatchNumber) -> Status {
+    not_anchored(format!("batch {batch} is not anchored yet"))
 }
 
 fn not_anchored(why: impl Into<String>) -> Status {

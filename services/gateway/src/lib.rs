@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`ports`] | what the gateway needs: the engine, and what follows the journal |
 //! | [`wire`] | one instruction's bytes straight into the core's form |
-//! | [`payment`], `rates`, `settlement`, `treasury`, `ledger`, `admin` | one service each |
+//! | [`payment`], `rates`, `settlement`, `treasury`, `ledger`, `audit`, `admin` | one service each |
 //! | [`auth`] | who calls |
 //! | [`errors`], `undecodable`, `rejection` | failures of a call; refusals of an instruction |
 //! | `fields`, `convert`, `scheme`, `raw` | wire messages to the core's words and back |
@@ -13,6 +13,7 @@
 //! Wire types stop here. The gateway knows the core's types, not the engine, and no SQL.
 
 mod admin;
+mod audit;
 pub mod auth;
 mod convert;
 mod deadline;

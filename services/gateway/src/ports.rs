@@ -1,13 +1,15 @@
-//! What the gateway needs from the rest of the house: two narrow traits over the core's types.
+//! What the gateway needs from the rest of the house: narrow traits over the core's types.
 //!
 //! | trait | stands for | answers |
 //! |---|---|---|
 //! | [`Engine`] | the single writer and its live state | at the durable watermark |
 //! | [`Reads`] | the read model and the ledger, which follow the journal | as far as they have followed |
+//! | [`Journal`] | the journal itself | what is durable |
 //!
 //! The gateway bounds every wait with the call's deadline by dropping the future: a dropped read has
 //! no effect, a dropped write may or may not have been journaled (its repeat gets the same answer).
 
+use fx::AssetCode;
 use settlement_core::command::{Caller, Command, Position, Refusal};
 use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp, Uetr};
 use settlement_core::instruction::Submissions;
@@ -15,6 +17,7 @@ use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer, View};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use valuta_proto::v1;
 
@@ -127,6 +130,8 @@ pub struct CheckpointRow {
     pub checkpoint: String,
     /// C2SP policy with the log's key.
     pub policy: String,
+    /// How many entries the quorum of the policy's witnesses has seen in one history; 0 if nobody is asked.
+    pub witnessed: u64,
 }
 
 /// The receipt of one settled instruction.
@@ -156,6 +161,19 @@ pub struct Standing {
     pub processes: Vec<v1::ProcessStatus>,
 }
 
+/// What of a batch is to be proved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProofOf {
+    /// An account's balance after it.
+    Balance(Bic, AssetCode),
+    /// The participant's postings.
+    Postings(Bic),
+    /// That its postings sum to zero.
+    Conservation,
+    /// These instructions, as far as it settled them, in one file.
+    Disclosure(Vec<Sequence>),
+}
+
 /// What follows the journal: the read model and the ledger. A blocking store behind it belongs on
 /// the runtime's blocking threads.
 pub trait Reads: Clone + Send + Sync + 'static {
@@ -164,6 +182,9 @@ pub trait Reads: Clone + Send + Sync + 'static {
 
     /// How far this process and all others are.
     fn standing(&self) -> Standing;
+
+    /// The journal, for whoever may follow all of it.
+    fn journal(&self) -> Arc<dyn Journal>;
 
     /// The newest anchored batch's number, as it rises; 0 before the first.
     fn anchored(&self) -> watch::Receiver<u64>;
@@ -213,6 +234,21 @@ pub trait Reads: Clone + Send + Sync + 'static {
         instruction: Sequence,
     ) -> impl Future<Output = Result<Option<ReceiptRow>, ReadError>> + Send;
 
+    /// Proof files of an anchored batch, but receipts; none if there is nothing to prove.
+    fn proofs(
+        &self,
+        batch: BatchNumber,
+        what: ProofOf,
+    ) -> impl Future<Output = Result<Vec<String>, ReadError>> + Send;
+
+    /// The newest batch, up to `until`, that changed the holder's account of an asset.
+    fn changed_by(
+        &self,
+        holder: Bic,
+        asset: AssetCode,
+        until: BatchNumber,
+    ) -> impl Future<Output = Result<Option<BatchNumber>, ReadError>> + Send;
+
     /// Receipts of an anchored batch's instructions that the participant (`None`: anyone) is party
     /// to, in order of sequence, strictly after `after`, at most `limit`.
     fn receipts(
@@ -222,4 +258,60 @@ pub trait Reads: Clone + Send + Sync + 'static {
         after: Sequence,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<ReceiptRow>, ReadError>> + Send;
+}
+
+/// A place in the journal: after a record with inputs, or its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct JournalPlace {
+    /// The last input before it; 0: the start.
+    pub sequence: Sequence,
+    /// The chain over all records up to there; `None`: from the start, whatever the journal.
+    pub chain: Option<[u8; 32]>,
+}
+
+/// A durable record as it stands in the journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JournalRecord {
+    /// Its header's canonical form, 80 bytes.
+    pub header: Vec<u8>,
+    /// What the writer appended.
+    pub payload: Vec<u8>,
+}
+
+/// Why the journal is not followed, or not any further.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The caller: its place is none of this journal, so it has followed another history.
+    #[error("{0}")]
+    OtherHistory(String),
+    /// The caller: try again later; this process has not come to the place yet.
+    #[error("{0}")]
+    Behind(String),
+    /// The caller: try again later; nothing more can be read here.
+    #[error("{0}")]
+    Closed(String),
+    /// Us: the journal cannot be read.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The journal. All of it blocks: it belongs on a thread of the follower's own, and the writer never waits for it.
+pub trait Journal: Send + Sync {
+    /// Its nonce.
+    fn id(&self) -> [u8; 16];
+
+    /// From after a place on. The calling thread reads from here on, and nothing else.
+    ///
+    /// # Errors
+    /// If the place is not, or not yet, one of this journal.
+    fn follow(&self, after: JournalPlace) -> Result<Box<dyn JournalFeed>, FollowError>;
+}
+
+/// Every record in order, with inputs or without.
+pub trait JournalFeed {
+    /// The next one that is durable; waits for it no longer than this.
+    ///
+    /// # Errors
+    /// If nothing more can be read.
+    fn next(&mut self, patience: Duration) -> Result<Option<JournalRecord>, FollowError>;
 }

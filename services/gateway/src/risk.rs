@@ -88,11 +88,11 @@ fn order(field: &str, value: i32) -> Result<SettlementOrder, Status> {
 }
 
 /// The rules as a caller may see them: those of a participant are its own, the operator's and
-/// treasury's; those of the scheme are everybody's.
+/// treasury's and an auditor's; those of the scheme are everybody's.
 pub(crate) fn to_wire(view: &SchemeView, caller: Caller) -> Vec<v1::RiskRule> {
     let sees = |line: &&RiskLine| match (line, caller) {
         (RiskLine::Model(_) | RiskLine::Haircut { .. }, _)
-        | (_, Caller::Operator | Caller::Treasury) => true,
+        | (_, Caller::Operator | Caller::Treasury | Caller::Auditor) => true,
         (
             RiskLine::ShortLimit { participant, .. } | RiskLine::Tests { participant, .. },
             Caller::Participant(bic),

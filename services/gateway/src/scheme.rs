@@ -213,7 +213,7 @@ fn clock(minutes: u16) -> String {
 }
 
 /// The scheme as a caller may see it: accounts and limits are their participant's, the operator's and
-/// treasury's; a settlement agent sees the accounts in its assets.
+/// treasury's and an auditor's; a settlement agent sees the accounts in its assets.
 pub(crate) fn to_wire(view: &SchemeView, caller: Caller) -> v1::Scheme {
     let agent_of = |agent: Bic, asset| {
         view.assets
@@ -223,12 +223,12 @@ pub(crate) fn to_wire(view: &SchemeView, caller: Caller) -> v1::Scheme {
     let sees_account = |account: &&AccountLine| match caller {
         Caller::Participant(bic) => bic == account.participant,
         Caller::Agent(bic) => agent_of(bic, account.asset),
-        Caller::Operator | Caller::Treasury => true,
+        Caller::Operator | Caller::Treasury | Caller::Auditor => true,
     };
     let sees_limit = |limit: &&LimitLine| match caller {
         Caller::Participant(bic) => bic == limit.participant,
         Caller::Agent(_) => false,
-        Caller::Operator | Caller::Treasury => true,
+        Caller::Operator | Caller::Treasury | Caller::Auditor => true,
     };
     v1::Scheme {
         name: view.name.map_or_else(String::new, |name| name.to_string()),

@@ -3,6 +3,7 @@
 use crate::gateway::{self, Gateway};
 use crate::ports::{Engine, Reads};
 use crate::undecodable::blame_the_caller;
+use axum::Router;
 use axum::middleware::map_response;
 use axum::routing::get;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use tonic::service::Routes;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use valuta_proto::raw::payment_service_server::PaymentServiceServer;
 use valuta_proto::v1::admin_service_server::AdminServiceServer;
+use valuta_proto::v1::audit_service_server::AuditServiceServer;
 use valuta_proto::v1::fx_service_server::FxServiceServer;
 use valuta_proto::v1::ledger_service_server::LedgerServiceServer;
 use valuta_proto::v1::settlement_service_server::SettlementServiceServer;
@@ -30,6 +32,8 @@ const FRAME_BYTES_MAX: u32 = 1024 * 1024;
 /// What a client that does not read its answers can delay a stop by.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// A handshake is a few packets: who takes longer holds no connection.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Renders the Prometheus text of `GET /metrics`.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -44,6 +48,8 @@ pub struct ServeConfig {
     pub reflection: bool,
     /// For `GET /metrics`.
     pub metrics: RenderMetrics,
+    /// What else plain HTTP is asked for.
+    pub http: Router,
 }
 
 /// PEM texts.
@@ -128,7 +134,8 @@ pub fn server(tls: Option<&TlsPem>) -> Result<Server, tonic::transport::Error> {
     match tls {
         Some(tls) => {
             let identity = Identity::from_pem(&tls.certificate, &tls.key);
-            server.tls_config(ServerTlsConfig::new().identity(identity))
+            let config = ServerTlsConfig::new().identity(identity);
+            server.tls_config(config.timeout(HANDSHAKE_WITHIN))
         }
         None => Ok(server),
     }
@@ -164,6 +171,7 @@ fn routes<E: Engine, R: Reads>(
     .add_service(SettlementServiceServer::new(gateway.clone()))
     .add_service(TreasuryServiceServer::new(gateway.clone()))
     .add_service(LedgerServiceServer::new(gateway.clone()))
+    .add_service(AuditServiceServer::new(gateway.clone()))
     .add_service(AdminServiceServer::new(gateway).max_decoding_message_size(MESSAGE_BYTES_MAX));
     if config.reflection {
         let reflection = || {
@@ -180,7 +188,8 @@ fn routes<E: Engine, R: Reads>(
     let router = routes.axum_router_mut();
     *router = std::mem::take(router)
         .layer(map_response(blame_the_caller))
-        .route("/metrics", get(move || async move { render() }));
+        .route("/metrics", get(move || async move { render() }))
+        .merge(config.http.clone());
     Ok(routes.prepare())
 }
 
@@ -197,6 +206,9 @@ async fn set_serving<E: Engine, R: Reads>(health: &tonic_health::server::HealthR
         .await;
     health
         .set_serving::<LedgerServiceServer<Gateway<E, R>>>()
+        .await;
+    health
+        .set_serving::<AuditServiceServer<Gateway<E, R>>>()
         .await;
     health
         .set_serving::<AdminServiceServer<Gateway<E, R>>>()

@@ -161,7 +161,7 @@ impl<E: Engine, R: Reads> SettlementService for Gateway<E, R> {
             return Err(errors::missing("batch"));
         }
         if request.wait {
-            self.anchored(call, request.batch, true).await?;
+            self.listed(request.batch, Some(call.deadline)).await?;
         }
         let reader = match call.caller {
             Caller::Agent(bic) => Some(bic),
@@ -245,7 +245,7 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
     ) -> Answer<v1::CycleResponse> {
         let reader = match call.caller {
             Caller::Participant(bic) => Some(bic),
-            Caller::Agent(_) | Caller::Operator | Caller::Treasury => None,
+            Caller::Agent(_) | Caller::Operator | Caller::Treasury | Caller::Auditor => None,
         };
         let answered = self.query(call, Query::Cycle(name, reader), at).await?;
         let sequence = answered.sequence.0;

@@ -4,7 +4,8 @@
 
 use crate::ports::{
     Answered, BatchFilter, BatchRow, ChangeRow, CheckpointRow, Content, Engine, EngineError,
-    InstructionRow, ListFilter, ReadError, Reads, ReceiptRow, ReceivedRow, Standing,
+    FollowError, InstructionRow, Journal, JournalFeed, JournalPlace, JournalRecord, ListFilter,
+    ProofOf, ReadError, Reads, ReceiptRow, ReceivedRow, Standing,
 };
 use fx::AssetCode;
 use settlement_core::command::{Caller, Command, Position, Refusal};
@@ -16,7 +17,9 @@ use settlement_core::view::{
     AssetView, CommandAnswer, InstructionAnswer, Query, SchemeView, Status, SubmitAnswer, View,
 };
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 pub(crate) const BANK_A: &str = "AAAAUS33";
@@ -88,6 +91,9 @@ struct Shared {
     anchored: watch::Sender<u64>,
     /// Submissions answered so far wait until this reaches their number.
     released: watch::Sender<u64>,
+    /// Proofs wait while this is true.
+    proofs_held: watch::Sender<bool>,
+    journal: DoubleJournal,
 }
 
 #[derive(Default)]
@@ -103,6 +109,8 @@ struct Inner {
     submissions: u64,
     changes: Vec<ChangeRow>,
     received: Vec<ReceivedRow>,
+    /// The newest batch that the read model has.
+    listed: BatchNumber,
 }
 
 impl Default for Double {
@@ -113,6 +121,8 @@ impl Default for Double {
             projected: watch::Sender::new(0),
             anchored: watch::Sender::new(0),
             released: watch::Sender::new(u64::MAX),
+            proofs_held: watch::Sender::new(false),
+            journal: DoubleJournal::default(),
         }))
     }
 }
@@ -127,6 +137,14 @@ impl Double {
             .tokens
             .insert(crate::auth::token_hash(text), caller);
         self
+    }
+
+    pub(crate) fn revoke(&self, token: &str) {
+        self.inner().tokens.remove(&crate::auth::token_hash(token));
+    }
+
+    pub(crate) fn journaled(&self) -> &DoubleJournal {
+        &self.0.journal
     }
 
     /// Every following command is refused so.
@@ -166,6 +184,16 @@ impl Double {
         self.0.released.send_replace(submissions);
     }
 
+    /// Proofs wait, or those that wait are made.
+    pub(crate) fn hold_proofs(&self, held: bool) {
+        self.0.proofs_held.send_replace(held);
+    }
+
+    /// How many proofs wait.
+    pub(crate) fn proofs_held(&self) -> usize {
+        self.0.proofs_held.receiver_count()
+    }
+
     pub(crate) fn project(
         &self,
         sequence: u64,
@@ -177,6 +205,17 @@ impl Double {
         inner.received.extend(received);
         drop(inner);
         self.0.projected.send_replace(sequence);
+    }
+
+    /// The read model has the batches up to this one.
+    pub(crate) fn list_batches_to(&self, batch: BatchNumber) {
+        self.inner().listed = batch;
+        self.0.projected.send_modify(|sequence| *sequence += 1);
+    }
+
+    /// How many wait for the read model.
+    pub(crate) fn awaiting_projection(&self) -> usize {
+        self.0.projected.receiver_count()
     }
 
     pub(crate) fn make_durable(&self, sequence: u64) {
@@ -359,6 +398,10 @@ impl Reads for Double {
         }
     }
 
+    fn journal(&self) -> Arc<dyn Journal> {
+        Arc::new(self.0.journal.clone())
+    }
+
     fn anchored(&self) -> watch::Receiver<u64> {
         self.0.anchored.subscribe()
     }
@@ -403,14 +446,15 @@ impl Reads for Double {
         Ok(later.take(limit).cloned().collect())
     }
 
-    async fn batch(&self, _: BatchNumber) -> Result<Option<BatchRow>, ReadError> {
-        Ok(None)
+    async fn batch(&self, number: BatchNumber) -> Result<Option<BatchRow>, ReadError> {
+        let listed = self.inner().listed;
+        Ok((number <= listed).then(|| batch_row(number)))
     }
 
-    async fn batches(&self, _: BatchFilter) -> Result<Vec<BatchRow>, ReadError> {
-        Err(ReadError::Unavailable(
-            "the read model is being rebuilt".into(),
-        ))
+    async fn batches(&self, filter: BatchFilter) -> Result<Vec<BatchRow>, ReadError> {
+        let end = self.inner().listed + 1;
+        let end = filter.before.map_or(end, |before| before.min(end));
+        Ok((1..end).rev().take(filter.limit).map(batch_row).collect())
     }
 
     async fn checkpoint(&self) -> Result<Option<CheckpointRow>, ReadError> {
@@ -420,13 +464,29 @@ impl Reads for Double {
     async fn receipt(&self, instruction: Sequence) -> Result<Option<ReceiptRow>, ReadError> {
         let inner = self.inner();
         let (answer, _) = inner.answers[instruction.0 as usize - 1];
-        let anchored = *self.0.anchored.borrow() >= 1;
+        let anchored = *self.0.anchored.borrow() >= 1 && inner.listed >= 1;
         Ok(anchored.then(|| ReceiptRow {
             sequence: instruction,
             uetr: answer.identity.uetr,
             batch: 1,
             text: format!("receipt {}", instruction.0),
         }))
+    }
+
+    async fn proofs(&self, _: BatchNumber, what: ProofOf) -> Result<Vec<String>, ReadError> {
+        let mut held = self.0.proofs_held.subscribe();
+        let _ = held.wait_for(|held| !held).await;
+        Ok(vec![format!("{what:?}")])
+    }
+
+    async fn changed_by(
+        &self,
+        _: Bic,
+        _: AssetCode,
+        until: BatchNumber,
+    ) -> Result<Option<BatchNumber>, ReadError> {
+        let listed = self.inner().listed;
+        Ok(Some(until.min(listed)).filter(|&batch| batch > 0))
     }
 
     async fn receipts(
@@ -436,7 +496,11 @@ impl Reads for Double {
         after: Sequence,
         limit: usize,
     ) -> Result<Vec<ReceiptRow>, ReadError> {
-        let count = self.inner().answers.len() as u64;
+        let inner = self.inner();
+        let count = match batch <= inner.listed {
+            true => inner.answers.len() as u64,
+            false => 0,
+        };
         let later = (after.0 + 1..=count)
             .take(limit)
             .map(|sequence| ReceiptRow {
@@ -446,5 +510,102 @@ impl Reads for Double {
                 text: String::new(),
             });
         Ok(later.collect())
+    }
+}
+
+fn batch_row(number: BatchNumber) -> BatchRow {
+    BatchRow {
+        number,
+        cycle: None,
+        time: Timestamp(1_000),
+        members: 1,
+        sequence: Sequence(number),
+        certificate_hash: None,
+        order: None,
+        postings: Vec::new(),
+        anchor: None,
+    }
+}
+
+/// A journal of one input a record, whose chain after the n-th record is n, 32 times.
+#[derive(Clone, Default)]
+pub(crate) struct DoubleJournal(Arc<JournalShared>);
+
+#[derive(Default)]
+struct JournalShared {
+    records: Mutex<Vec<Vec<u8>>>,
+    grown: Condvar,
+    followers: AtomicUsize,
+    read: AtomicUsize,
+}
+
+struct DoubleFeed {
+    journal: DoubleJournal,
+    next: usize,
+}
+
+impl DoubleJournal {
+    pub(crate) fn append(&self, payload: Vec<u8>) {
+        self.0.records.lock().unwrap().push(payload);
+        self.0.grown.notify_all();
+    }
+
+    /// How many follow it.
+    pub(crate) fn followers(&self) -> usize {
+        self.0.followers.load(Ordering::SeqCst)
+    }
+
+    /// How many records they have read.
+    pub(crate) fn read(&self) -> usize {
+        self.0.read.load(Ordering::SeqCst)
+    }
+}
+
+impl Journal for DoubleJournal {
+    fn id(&self) -> [u8; 16] {
+        [15; 16]
+    }
+
+    fn follow(&self, after: JournalPlace) -> Result<Box<dyn JournalFeed>, FollowError> {
+        let (sequence, held) = (after.sequence.0, self.0.records.lock().unwrap().len());
+        if sequence > held as u64 {
+            return Err(FollowError::Behind(format!("it ends with {held}")));
+        }
+        if after
+            .chain
+            .is_some_and(|chain| chain != [sequence as u8; 32])
+        {
+            return Err(FollowError::OtherHistory("its chain is another".to_owned()));
+        }
+        self.0.followers.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(DoubleFeed {
+            journal: self.clone(),
+            next: sequence as usize,
+        }))
+    }
+}
+
+impl JournalFeed for DoubleFeed {
+    fn next(&mut self, patience: Duration) -> Result<Option<JournalRecord>, FollowError> {
+        let shared = &self.journal.0;
+        let records = shared.records.lock().unwrap();
+        let nothing = |records: &mut Vec<Vec<u8>>| records.len() <= self.next;
+        let waited = shared.grown.wait_timeout_while(records, patience, nothing);
+        let (records, _) = waited.unwrap();
+        let Some(payload) = records.get(self.next) else {
+            return Ok(None);
+        };
+        self.next += 1;
+        shared.read.fetch_add(1, Ordering::SeqCst);
+        Ok(Some(JournalRecord {
+            header: vec![self.next as u8; 80],
+            payload: payload.clone(),
+        }))
+    }
+}
+
+impl Drop for DoubleFeed {
+    fn drop(&mut self) {
+        self.journal.0.followers.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod commands;
+mod ledger;
 mod payment;
 mod server;
 mod streams;
@@ -19,6 +21,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use valuta_proto::v1;
 use valuta_proto::v1::admin_service_client::AdminServiceClient;
+use valuta_proto::v1::audit_service_client::AuditServiceClient;
 use valuta_proto::v1::fx_service_client::FxServiceClient;
 use valuta_proto::v1::ledger_service_client::LedgerServiceClient;
 use valuta_proto::v1::payment_service_client::PaymentServiceClient;
@@ -28,6 +31,8 @@ const TOKEN_A: &str = "vt_a";
 const TOKEN_B: &str = "vt_b";
 const TOKEN_AGENT: &str = "vt_agent";
 const TOKEN_OPERATOR: &str = "vt_operator";
+const TOKEN_TREASURY: &str = "vt_treasury";
+const TOKEN_AUDITOR: &str = "vt_auditor";
 
 /// A server on a free port over a double.
 struct Rig {
@@ -44,7 +49,9 @@ impl Rig {
             .with_token(TOKEN_A, Caller::Participant(bic(BANK_A)))
             .with_token(TOKEN_B, Caller::Participant(bic(BANK_B)))
             .with_token(TOKEN_AGENT, Caller::Agent(bic("FEDRUS33")))
-            .with_token(TOKEN_OPERATOR, Caller::Operator);
+            .with_token(TOKEN_OPERATOR, Caller::Operator)
+            .with_token(TOKEN_TREASURY, Caller::Treasury)
+            .with_token(TOKEN_AUDITOR, Caller::Auditor);
         let (stop, shutdown) = watch::channel(false);
         let (bound, address) = oneshot::channel();
         let served = tokio::spawn(serve(
@@ -81,6 +88,10 @@ impl Rig {
         FxServiceClient::new(self.channel.clone())
     }
 
+    fn audit(&self) -> AuditServiceClient<Channel> {
+        AuditServiceClient::new(self.channel.clone())
+    }
+
     fn ledger(&self) -> LedgerServiceClient<Channel> {
         LedgerServiceClient::new(self.channel.clone())
     }
@@ -92,6 +103,7 @@ fn config(listen: &str) -> ServeConfig {
         tls: None,
         reflection: true,
         metrics: Arc::new(|| "valuta_up 1\n".to_owned()),
+        http: axum::Router::new(),
     }
 }
 

@@ -81,7 +81,7 @@ impl<E: Engine, R: Reads> TreasuryService for Gateway<E, R> {
     ) -> Answer<v1::GetControlTotalsResponse> {
         let (call, request) = self.open(request)?;
         let agent = match call.caller {
-            Caller::Operator | Caller::Treasury => None,
+            Caller::Operator | Caller::Treasury | Caller::Auditor => None,
             Caller::Agent(bic) => Some(bic),
             Caller::Participant(_) => return Err(denied("control totals are not a participant's")),
         };

@@ -96,6 +96,11 @@ impl FileJournal {
         self.term.0
     }
 
+    /// After the last record, with inputs or without: what the next one must continue.
+    pub fn end(&self) -> Cursor {
+        self.end
+    }
+
     /// Opens the journal in `dir`, or creates one there; repairs a torn tail and says what it did.
     pub fn create_or_open(
         dir: &Path,

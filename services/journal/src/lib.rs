@@ -32,6 +32,7 @@ mod reader;
 mod record;
 mod recover;
 mod segment;
+mod stopped;
 mod tail;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub use record::{
     chain_after,
 };
 pub use recover::Recovery;
+pub use stopped::StoppedJournal;
 pub use tail::Tail;
 
 /// Where a journal's durable records are read: by its writer's process, or by another one.
@@ -101,7 +103,11 @@ pub trait JournalReader: Send {
     /// does not heal.
     fn next(&mut self) -> Result<Option<Record>, ReadError>;
 
-    /// The place after the last record that `next` returned.
+    /// As [`next`](Self::next), and records without inputs too, so that a copy is whole. Those behind the last
+    /// inputs may come only with what follows them.
+    fn next_any(&mut self) -> Result<Option<Record>, ReadError>;
+
+    /// The place after the last record with inputs that was returned.
     fn cursor(&self) -> Cursor;
 }
 

@@ -315,6 +315,11 @@ impl JournalReader for MemoryReader {
         Ok(record.map(Arc::unwrap_or_clone))
     }
 
+    /// It has none without inputs.
+    fn next_any(&mut self) -> Result<Option<Record>, ReadError> {
+        self.next()
+    }
+
     fn cursor(&self) -> Cursor {
         self.cursor
     }

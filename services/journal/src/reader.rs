@@ -7,7 +7,7 @@ use crate::disk::Lock;
 use crate::error::{Contradiction, Damage, OpenError, ReadError};
 use crate::frame::{self, HEADER_BYTES};
 use crate::record::{Cursor, Record};
-use crate::recover::{self, Recovery, follow};
+use crate::recover::{self, Recovery, Stopped, follow};
 use crate::segment::{self, PAGE, Segment};
 use crate::tail::Tail;
 
@@ -52,7 +52,7 @@ impl FileReader {
     /// Reads a journal that no process has open, up to its last valid record, and changes nothing.
     /// The lock keeps writers out while the reader lives.
     pub fn open_offline(dir: &Path, from: Option<Cursor>) -> Result<(Self, Recovery), OpenError> {
-        let (lock, recovery) = recover::open_stopped(dir)?;
+        let Stopped { lock, recovery, .. } = recover::open_stopped(dir)?;
         let tail = Tail::new(recovery.tail);
         tail.close();
         let stopped_at = Some(recovery.end);
@@ -60,7 +60,7 @@ impl FileReader {
         Ok((reader, recovery))
     }
 
-    fn open_at(
+    pub(crate) fn open_at(
         dir: &Path,
         from: Option<Cursor>,
         tail: Tail,
@@ -167,10 +167,18 @@ impl FileReader {
     }
 }
 
-impl FileReader {
-    /// As [`JournalReader::next`], and records without inputs too, so that a copy is whole: of a
-    /// stopped journal all of them.
-    pub fn next_any(&mut self) -> Result<Option<Record>, ReadError> {
+impl JournalReader for FileReader {
+    fn next(&mut self) -> Result<Option<Record>, ReadError> {
+        loop {
+            match self.next_any()? {
+                Some(record) if record.header.starts_epoch() => {}
+                found => return Ok(found),
+            }
+        }
+    }
+
+    /// Of a stopped journal all of them.
+    fn next_any(&mut self) -> Result<Option<Record>, ReadError> {
         let end = self.stopped_at.unwrap_or_else(|| self.tail.durable());
         if self.position.offset >= end.offset {
             return Ok(None);
@@ -195,17 +203,6 @@ impl FileReader {
             self.cursor = next;
         }
         Ok(Some(record))
-    }
-}
-
-impl JournalReader for FileReader {
-    fn next(&mut self) -> Result<Option<Record>, ReadError> {
-        loop {
-            match self.next_any()? {
-                Some(record) if record.header.starts_epoch() => {}
-                found => return Ok(found),
-            }
-        }
     }
 
     fn cursor(&self) -> Cursor {

@@ -24,6 +24,7 @@ use crate::disk::{self, Lock, NamedFile};
 use crate::error::{Damage, OpenError};
 use crate::file::FileJournalOptions;
 use crate::frame::{self, PAGE_BYTES, framed_bytes};
+use crate::index::RecordIndex;
 use crate::mark::Marks;
 use crate::record::{Cursor, JournalId, RecordHeader, chain_after};
 use crate::segment::{self, Segment, SegmentError, SegmentHeader, damaged};
@@ -137,8 +138,15 @@ pub(crate) fn open(dir: &Path, options: &FileJournalOptions) -> Result<Opened, O
     })
 }
 
+/// A journal that is only looked at.
+pub(crate) struct Stopped {
+    pub lock: Option<Lock>,
+    pub recovery: Recovery,
+    pub index: RecordIndex,
+}
+
 /// Opens a stopped journal to read; changes nothing. The lock keeps writers out meanwhile.
-pub(crate) fn open_stopped(dir: &Path) -> Result<(Option<Lock>, Recovery), OpenError> {
+pub(crate) fn open_stopped(dir: &Path) -> Result<Stopped, OpenError> {
     if !dir.is_dir() || segment::list(dir)?.is_empty() && !Marks::path(dir).exists() {
         return Err(OpenError::NoJournal {
             dir: dir.to_path_buf(),
@@ -146,7 +154,13 @@ pub(crate) fn open_stopped(dir: &Path) -> Result<(Option<Lock>, Recovery), OpenE
     }
     let lock = Lock::take_existing(dir)?;
     let (segments, marks, scan) = inspect(dir, false)?;
-    Ok((lock, recovery(&segments, &marks, &scan, false)))
+    let recovery = recovery(&segments, &marks, &scan, false);
+    let headers = segments.iter().map(|segment| &segment.header);
+    Ok(Stopped {
+        index: RecordIndex::new(dir.to_path_buf(), headers, scan.records),
+        recovery,
+        lock,
+    })
 }
 
 fn recovery(segments: &[Segment], marks: &Marks, scan: &Scan, created: bool) -> Recovery {

@@ -20,6 +20,8 @@ pub(crate) struct KafkaReader {
     shared: Arc<Shared>,
     cursor: Cursor,
     behind: Option<Behind>,
+    /// Reads everything, with inputs or without, from the topic: only records with inputs are remembered.
+    whole: Option<Behind>,
 }
 
 /// Reading what is no longer remembered.
@@ -43,7 +45,16 @@ impl KafkaReader {
             shared: Arc::clone(shared),
             cursor,
             behind: None,
+            whole: None,
         })
+    }
+
+    /// A place before the epochs that started right after the cursor.
+    fn place_before_epochs(&self) -> Result<Place, ReadError> {
+        match self.cursor.sequence {
+            0 => Ok(Place::default()),
+            sequence => lookup::place_before(&self.shared, sequence),
+        }
     }
 
     /// The next record from the topic; waits while the brokers do not answer, since it is there.
@@ -74,6 +85,30 @@ impl JournalReader for KafkaReader {
         };
         self.cursor = cursor_after(self.cursor, &record);
         Ok(Some(record))
+    }
+
+    fn next_any(&mut self) -> Result<Option<Record>, ReadError> {
+        if let Some(reason) = self.shared.failure() {
+            return Err(lost(reason));
+        }
+        let mut whole = match self.whole.take() {
+            Some(whole) => whole,
+            None => Behind::open(&self.shared, self.place_before_epochs()?)?,
+        };
+        // What is judged is durable.
+        let until = self.shared.state().next_offset;
+        let mut found = None;
+        while let Some((_, record)) = whole.next_until(&self.shared, until)? {
+            if record.header.first_sequence > self.cursor.sequence {
+                found = Some(record);
+                break;
+            }
+        }
+        self.whole = Some(whole);
+        if let Some(record) = found.as_ref().filter(|found| !found.header.starts_epoch()) {
+            self.cursor = cursor_after(self.cursor, record);
+        }
+        Ok(found)
     }
 
     fn cursor(&self) -> Cursor {

@@ -1,28 +1,37 @@
 //! What the pipeline hands over: a settled batch as plain data, and the leaves that commit to it.
 //!
-//! | list     | domain | content of a leaf                                                     |
-//! |----------|--------|-----------------------------------------------------------------------|
-//! | members  | 1      | instruction bytes; of a trade the SHA-256 of each side, 64 bytes      |
-//! | postings | 2      | `<participant> <asset> <amount>`, amount in minor units, decimal      |
-//! | balances | 3      | the same                                                              |
+//! | list     | domain | a leaf's data                                                          |
+//! |----------|--------|------------------------------------------------------------------------|
+//! | members  | 1      | commitment to the instruction's bytes; of a trade the SHA-256 of each  |
+//! |          |        | side, 64 bytes                                                         |
+//! | postings | 2, 4   | the text `<asset> <point> <commitment>`, both in base64; commitment to |
+//! |          |        | `<participant> <asset> <amount>`, amount in minor units, decimal       |
+//! | balances | 3      | commitment to `<participant> <asset> <amount>`                         |
 //!
 //! `salt = HMAC-SHA-256(seed, domain byte || index as u64, big endian)`,
-//! `commitment = SHA-256(salt || content)`, and the RFC 6962 leaf's data is the commitment.
+//! `commitment = SHA-256(salt || content)`. The point of a posting is `amount * B + blinding * H`
+//! (`pedersen`); its blinding is the 64 bytes HMAC-SHA-256(seed, 4 || index || 0), then the same with 1,
+//! little endian, modulo the group's order. So the postings can be seen to sum to zero per asset, unseen.
 
 use std::collections::BTreeMap;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256};
+use curve25519_dalek::scalar::Scalar;
+use rayon::prelude::*;
 
 use crate::error::BatchError;
-use crate::hash::{Hash, leaf_hash};
+use crate::hash::{Hash, Mac, encode, leaf_hash, prefixed};
 use crate::header::{Header, ListRoot};
+use crate::pedersen;
 use crate::tree::Edge;
 
 /// Longest content of one member, in bytes: what one gRPC message can bring.
 pub const CONTENT_BYTES_MAX: usize = 4 << 20;
 /// Longest name of a participant or asset, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// Leaves that one thread hashes in one go: a power of two, so that they are a subtree.
+const CHUNK: usize = 64;
+/// A list of fewer is hashed where it is: waking others takes as long.
+const PARALLEL_MIN: usize = 4 * CHUNK;
 
 /// One settled batch, as its events say. The same journal gives the same batch, byte for byte.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,18 +92,51 @@ pub struct Balance {
     pub amount: i128,
 }
 
-/// The lists of a batch, each with salts of its own.
+impl Posting {
+    pub(crate) fn content(&self) -> String {
+        format!("{} {} {}", self.participant, self.asset, self.amount)
+    }
+}
+
+impl Balance {
+    pub(crate) fn content(&self) -> String {
+        format!("{} {} {}", self.participant, self.asset, self.amount)
+    }
+}
+
+/// A posting as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SealedPosting {
+    pub(crate) asset: String,
+    pub(crate) point: Hash,
+    pub(crate) commitment: Hash,
+}
+
+impl SealedPosting {
+    /// The leaf's data.
+    pub(crate) fn text(&self) -> String {
+        let (point, commitment) = (encode(&self.point), encode(&self.commitment));
+        format!("{} {point} {commitment}", self.asset)
+    }
+
+    pub(crate) fn leaf(&self) -> Hash {
+        leaf_hash(self.text().as_bytes())
+    }
+}
+
+/// The lists of a batch, each with salts of its own, and the blindings of its postings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Domain {
     Members = 1,
     Postings = 2,
     Balances = 3,
+    Blindings = 4,
 }
 
 /// Makes one list's salts.
 pub(crate) struct Salts {
     /// Keyed once: a salt then costs two blocks and not four.
-    keyed: Hmac<Sha256>,
+    keyed: Mac,
     domain: Domain,
 }
 
@@ -110,9 +152,9 @@ impl BatchInput {
             number: self.number,
             time_ms: self.time_ms,
             cycle: self.cycle.clone(),
-            members: list_root(self.member_leaves()),
-            postings: list_root(self.posting_leaves()),
-            balances: list_root(self.balance_leaves()),
+            members: list_root(&self.members, self.member_leaf()),
+            postings: list_root(&self.postings, self.posting_leaf()),
+            balances: list_root(&self.balances, self.balance_leaf()),
             certificate: self.certificate_hash,
             sequence: self.sequence,
             chain: self.chain,
@@ -123,38 +165,43 @@ impl BatchInput {
     }
 
     pub(crate) fn salts(&self, domain: Domain) -> Salts {
-        let keyed = Hmac::new_from_slice(&self.seed).expect("HMAC takes keys of any length");
-        Salts { keyed, domain }
+        Salts {
+            keyed: Mac::new(&self.seed),
+            domain,
+        }
     }
 
-    /// The leaf hashes of the members, in order.
-    pub(crate) fn member_leaves(&self) -> impl Iterator<Item = Hash> {
+    /// Hashes the member at an index.
+    pub(crate) fn member_leaf(&self) -> impl Fn(u64, &MemberContent) -> Hash + Sync {
         let salts = self.salts(Domain::Members);
-        (0..)
-            .zip(&self.members)
-            .map(move |(index, content)| leaf_hash(&content.commitment(&salts.of(index))))
+        move |index, content| leaf_hash(&content.commitment(&salts.of(index)))
     }
 
-    fn posting_leaves(&self) -> impl Iterator<Item = Hash> {
+    fn posting_leaf(&self) -> impl Fn(u64, &Posting) -> Hash + Sync {
+        let sealed = self.sealed_posting();
+        move |index, posting| sealed(index, posting).leaf()
+    }
+
+    /// What others see of the posting at an index.
+    pub(crate) fn sealed_posting(&self) -> impl Fn(u64, &Posting) -> SealedPosting + Sync {
         let salts = self.salts(Domain::Postings);
-        (0..).zip(&self.postings).map(move |(index, posting)| {
-            let content = format!(
-                "{} {} {}",
-                posting.participant, posting.asset, posting.amount
-            );
-            leaf_hash(&commitment(&salts.of(index), &[content.as_bytes()]))
-        })
+        let blindings = self.salts(Domain::Blindings);
+        move |index, posting| {
+            let content = posting.content();
+            SealedPosting {
+                asset: posting.asset.clone(),
+                point: pedersen::point(posting.amount, &blindings.blinding(index)),
+                commitment: commitment(&salts.of(index), content.as_bytes()),
+            }
+        }
     }
 
-    fn balance_leaves(&self) -> impl Iterator<Item = Hash> {
+    pub(crate) fn balance_leaf(&self) -> impl Fn(u64, &Balance) -> Hash + Sync {
         let salts = self.salts(Domain::Balances);
-        (0..).zip(&self.balances).map(move |(index, balance)| {
-            let content = format!(
-                "{} {} {}",
-                balance.participant, balance.asset, balance.amount
-            );
-            leaf_hash(&commitment(&salts.of(index), &[content.as_bytes()]))
-        })
+        move |index, balance| {
+            let content = balance.content();
+            leaf_hash(&commitment(&salts.of(index), content.as_bytes()))
+        }
     }
 
     fn check(&self) -> Result<(), BatchError> {
@@ -202,8 +249,8 @@ impl std::fmt::Debug for BatchInput {
 impl MemberContent {
     pub(crate) fn commitment(&self, salt: &Hash) -> Hash {
         match self {
-            Self::One(bytes) => commitment(salt, &[bytes]),
-            Self::Two(first, second) => commitment(salt, &[first, second]),
+            Self::One(bytes) => commitment(salt, bytes),
+            Self::Two(first, second) => commitment(salt, &[*first, *second].concat()),
         }
     }
 
@@ -224,25 +271,54 @@ impl MemberContent {
 impl Salts {
     /// The salt of the leaf at `index`.
     pub(crate) fn of(&self, index: u64) -> Hash {
-        let mut mac = self.keyed.clone();
-        mac.update(&[self.domain as u8]);
-        mac.update(&index.to_be_bytes());
-        mac.finalize().into_bytes().into()
+        let index = index.to_be_bytes();
+        self.keyed.of([&[self.domain as u8], &index, &[]])
+    }
+
+    /// The blinding of the posting at `index`.
+    pub(crate) fn blinding(&self, index: u64) -> Scalar {
+        let index = index.to_be_bytes();
+        let half = |half| self.keyed.of([&[self.domain as u8], &index, &[half]]);
+        let mut wide = [0; 64];
+        wide[..32].copy_from_slice(&half(0));
+        wide[32..].copy_from_slice(&half(1));
+        Scalar::from_bytes_mod_order_wide(&wide)
     }
 }
 
-fn commitment(salt: &Hash, parts: &[&[u8]]) -> Hash {
-    let mut hasher = Sha256::new_with_prefix(salt);
-    parts.iter().for_each(|part| hasher.update(part));
-    hasher.finalize().into()
+/// Commits to a content under a salt.
+pub(crate) fn commitment(salt: &Hash, content: &[u8]) -> Hash {
+    prefixed(salt, content)
 }
 
-fn list_root(leaves: impl Iterator<Item = Hash>) -> ListRoot {
-    let edge: Edge = leaves.collect();
+/// The root of a list; several threads hash a long one.
+fn list_root<T: Sync>(items: &[T], leaf: impl Fn(u64, &T) -> Hash + Sync) -> ListRoot {
+    let chunk = |(at, items): (usize, &[T])| -> Edge {
+        let first = (at * CHUNK) as u64;
+        let leaves = (first..).zip(items).map(|(index, item)| leaf(index, item));
+        leaves.collect()
+    };
+    let mut edges: Vec<Edge> = if items.len() < PARALLEL_MIN {
+        items.chunks(CHUNK).enumerate().map(chunk).collect()
+    } else {
+        items.par_chunks(CHUNK).enumerate().map(chunk).collect()
+    };
+    let last = edges.split_off(items.len() / CHUNK);
+    let whole: Edge = edges.iter().map(Edge::root).collect();
+    let count = items.len() as u64;
+    let edge = Edge::concat(count, [whole].into_iter().chain(last));
     ListRoot {
-        count: edge.size(),
+        count,
         root: edge.root(),
     }
+}
+
+/// What a list's items give, in order; several threads work on a long one.
+pub(crate) fn each<T: Sync, U: Send>(items: &[T], make: impl Fn(u64, &T) -> U + Sync) -> Vec<U> {
+    let items = items.par_iter().enumerate().with_min_len(CHUNK);
+    items
+        .map(|(index, item)| make(index as u64, item))
+        .collect()
 }
 
 /// Names are joined by spaces in a leaf, so they must hold none.

@@ -41,7 +41,8 @@ fn batch() -> BatchInput {
     }
 }
 
-/// Stored data outlives the code: these values were computed with Python's hashlib and hmac.
+/// Stored data outlives the code: these values were computed in Python with its hashlib and hmac,
+/// and with Ristretto255 written from RFC 9496.
 #[test]
 fn the_formats_of_salts_leaves_and_roots_are_fixed() {
     let batch = batch();
@@ -64,6 +65,16 @@ fn the_formats_of_salts_leaves_and_roots_are_fixed() {
             "j/cyEFRXu0HXtoiTWNvSsO/ywhCMBNq+pK6xl3ul8zU=",
         ),
         (
+            "point of posting 1",
+            encode(&batch.sealed_posting()(1, &batch.postings[1]).point),
+            "HsnSE9E9Vf9dV/frXHmH2V1uvZgHWQ5q1VQED42js0s=",
+        ),
+        (
+            "blinding of posting 0",
+            encode(batch.salts(Domain::Blindings).blinding(0).as_bytes()),
+            "+Ks7plKgj+AbvBKI2aGGQ0rNEpp0RYLOecjVncbMyQs=",
+        ),
+        (
             "members",
             encode(&header.members.root),
             "wKmJBUMHNZDS1CvUg+G78MX2v2pQnUUMXShFUe1ZzO4=",
@@ -71,7 +82,7 @@ fn the_formats_of_salts_leaves_and_roots_are_fixed() {
         (
             "postings",
             encode(&header.postings.root),
-            "XZSBpl2S824QV88goDnqZFnkEQKB0KwuLJanqJ8/GXA=",
+            "SRrdmSBHCermC0cdsAYxChath9dPdBw/GrQ9VcStoag=",
         ),
         (
             "balances",
@@ -81,7 +92,7 @@ fn the_formats_of_salts_leaves_and_roots_are_fixed() {
         (
             "header",
             encode(&header.hash()),
-            "YhZM/y3aLx8SjpsmBPjoOisZCB+JJPrl3A2KKmEl8os=",
+            "6CBsznFWnAgFhoJbCoujFwFVQ759UxvoA0J/x1lKR0k=",
         ),
     ] {
         assert_eq!(found, fixed, "{name}");
@@ -192,6 +203,33 @@ fn malformed_batches_are_refused_in_order() {
         |b| (b.scheme.clear(), b.members[2] = MemberContent::One(vec![])).1,
         "member 2",
     );
+}
+
+/// Lists long enough for several threads, around the sizes of what one of them takes.
+#[test]
+fn long_lists_have_the_root_of_their_leaves() {
+    for count in [63, 64, 65, 255, 256, 257, 511, 512, 513, 1_000, 2_048] {
+        let members = (0..count).map(|index: u16| MemberContent::One(index.to_be_bytes().to_vec()));
+        let batch = BatchInput {
+            members: members.collect(),
+            ..batch()
+        };
+        let leaf = batch.member_leaf();
+        let leaves = (0..)
+            .zip(&batch.members)
+            .map(|(index, member)| leaf(index, member));
+        let edge: Edge = leaves.collect();
+        let found = batch.commit().unwrap().members;
+        assert_eq!(
+            (found.count, found.root),
+            (u64::from(count), edge.root()),
+            "{count}"
+        );
+        let last = MemberTree::new(&batch).proof(u64::from(count) - 1).unwrap();
+        let leaf = leaf(last.index, &batch.members[usize::from(count) - 1]);
+        let root = root_from_path(leaf, last.index, last.count, &last.path);
+        assert_eq!(root, Some(found.root));
+    }
 }
 
 #[test]

@@ -96,14 +96,6 @@ pub enum LedgerError {
         /// The system's error.
         source: io::Error,
     },
-    /// The operator: the key file is not usable.
-    #[error("key file {}: {reason}", file.display())]
-    Key {
-        /// The key file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// The operator: the stored checkpoint is damaged, or of another key.
     #[error("{}: {source}", file.display())]
     Checkpoint {
@@ -112,9 +104,27 @@ pub enum LedgerError {
         /// What is wrong with it.
         source: NoteError,
     },
-    /// The operator: the name is no log origin.
+    /// The caller: the note is no cosigned checkpoint of this log.
     #[error(transparent)]
     Note(#[from] NoteError),
+    /// The caller: this participant, asset, amount, salt or path does not belong to the batch.
+    #[error("{list} {index} of batch {number} does not lead to the header's root")]
+    LineForeign {
+        /// The batch's number.
+        number: u64,
+        /// `posting` or `balance`.
+        list: &'static str,
+        /// Index in the list.
+        index: u64,
+    },
+    /// The caller: the sum of blindings is another batch's, or the batch does not conserve the asset.
+    #[error("the postings in {asset} of batch {number} do not sum to zero")]
+    NotConserved {
+        /// The batch's number.
+        number: u64,
+        /// The asset.
+        asset: String,
+    },
     /// Us: two computations of one hash disagree, so memory or a disk has failed. The ledger has stopped.
     #[error("{what} hashed twice gives two results; memory or disk has failed")]
     HashesDisagree {
@@ -185,17 +195,9 @@ pub enum HeaderError {
     NotCanonical,
 }
 
-/// Why a text is no note, checkpoint or key of ours.
+/// Why a text is no checkpoint of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    /// Key names must be 1 to 255 bytes, without spaces, control characters and `+`.
-    #[error(
-        "`{name}` is not a key name: 1 to 255 bytes without spaces, control characters and `+`"
-    )]
-    NameMalformed {
-        /// The name.
-        name: String,
-    },
     /// The text is no checkpoint.
     #[error("checkpoint: {reason}")]
     CheckpointMalformed {
@@ -216,6 +218,15 @@ pub enum NoteError {
         /// Our verifier key.
         vkey: String,
     },
+    /// The checkpoint is of a tree that this log never had.
+    #[error("the log has not the checkpoint's root at size {size}")]
+    TreeForeign {
+        /// The checkpoint's size.
+        size: u64,
+    },
+    /// There is no signature but the log's own.
+    #[error("the checkpoint has no cosignature")]
+    CosignatureMissing,
 }
 
 impl LedgerError {
@@ -223,13 +234,18 @@ impl LedgerError {
     pub(crate) fn stops(&self) -> bool {
         match self {
             Self::Batch { .. } | Self::Gap { .. } | Self::SchemeForeign { .. } => false,
-            Self::BatchUnknown { .. }
-            | Self::ProofOutOfRange { .. }
-            | Self::MemberForeign { .. } => false,
+            Self::BatchUnknown { .. } | Self::ProofOutOfRange { .. } | Self::Note(_) => false,
+            Self::MemberForeign { .. } | Self::LineForeign { .. } => false,
+            Self::NotConserved { .. } => false,
             Self::Conflict { .. } | Self::Stopped { .. } | Self::Locked { .. } => true,
-            Self::Damaged { .. } | Self::Io { .. } | Self::HashesDisagree { .. } => true,
-            Self::Key { .. } | Self::Checkpoint { .. } | Self::Note(_) => true,
+            Self::Io { .. } | Self::Checkpoint { .. } => true,
+            Self::Damaged { .. } | Self::HashesDisagree { .. } => true,
         }
+    }
+
+    /// Whether it says that stored data or memory is not what was signed.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::HashesDisagree { .. })
     }
 
     /// For `map_err`: an I/O error with what was being done.

@@ -1,6 +1,6 @@
 //! Proofs that one member is in its batch.
 
-use crate::batch::{BatchInput, Domain, Salts};
+use crate::batch::{BatchInput, Domain, Salts, each};
 use crate::hash::Hash;
 use crate::tree::Tree;
 
@@ -38,7 +38,9 @@ impl MemberTree {
     #[must_use]
     pub fn new(batch: &BatchInput) -> Self {
         Self {
-            tree: batch.member_leaves().collect(),
+            tree: each(&batch.members, batch.member_leaf())
+                .into_iter()
+                .collect(),
             salts: batch.salts(Domain::Members),
         }
     }

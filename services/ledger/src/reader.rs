@@ -1,15 +1,16 @@
 //! What any thread may ask while the ledger's own thread adds batches.
 
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::error::LedgerError;
-use crate::hash::{Hash, leaf_hash, sha256};
+use crate::error::{LedgerError, NoteError};
+use crate::hash::Hash;
 use crate::header::{FIRST_BATCH_NUMBER, Header};
-use crate::member::MemberProof;
-use crate::receipt::{self, LogProof, ReceiptContent};
-use crate::store::Entries;
-use crate::tree::{Tree, root_from_path};
+use crate::note::{Checkpoint, Opened};
+use crate::scan::{Head, check_partials, scan};
+use crate::shared::{Shared, Witnessed};
+use crate::tiles::damaged;
 
 /// A batch's place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,53 +31,6 @@ pub struct LedgerReader {
     pub(crate) shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) entries: Entries,
-    policy: String,
-    view: RwLock<View>,
-}
-
-/// Changed as a whole: the checkpoint covers exactly the tree.
-pub(crate) struct View {
-    pub(crate) tree: Tree,
-    /// Where in `entries` each entry starts.
-    pub(crate) offsets: Vec<u64>,
-    pub(crate) checkpoint: Arc<str>,
-}
-
-impl Shared {
-    pub(crate) fn new(entries: Entries, policy: String, view: View) -> Self {
-        Self {
-            entries,
-            policy,
-            view: RwLock::new(view),
-        }
-    }
-
-    /// A view is whole even after a panic elsewhere: `show` cannot fail half-way.
-    pub(crate) fn view(&self) -> RwLockReadGuard<'_, View> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Damages one node of the right edge, largest first.
-    #[cfg(test)]
-    pub(crate) fn flip_edge_bit(&self, node: usize) {
-        self.view
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .tree
-            .flip_edge_bit(node);
-    }
-
-    /// Shows a new entry with the checkpoint that covers it; both are durable.
-    pub(crate) fn show(&self, leaf: Hash, offset: u64, checkpoint: Arc<str>) {
-        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        view.tree.push(leaf);
-        view.offsets.push(offset);
-        view.checkpoint = checkpoint;
-    }
-}
-
 impl LedgerReader {
     /// The newest signed checkpoint.
     #[must_use]
@@ -93,7 +47,36 @@ impl LedgerReader {
     /// How many entries the log has.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.shared.view().tree.size()
+        self.shared.view().size
+    }
+
+    /// How many entries the newest checkpoint with cosignatures covers; 0 before the first one.
+    #[must_use]
+    pub fn witnessed_size(&self) -> u64 {
+        let view = self.shared.view();
+        let witnessed = view.witnessed.as_ref();
+        witnessed.map_or(0, |witnessed| witnessed.checkpoint.size)
+    }
+
+    /// The newest checkpoint with cosignatures.
+    #[must_use]
+    pub fn witnessed_checkpoint(&self) -> Option<Arc<str>> {
+        let view = self.shared.view();
+        view.witnessed
+            .as_ref()
+            .map(|witnessed| witnessed.note.clone())
+    }
+
+    /// Why nothing is signed any more; `None` while all is well.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&str> {
+        self.shared.stopped.get().map(String::as_str)
+    }
+
+    /// The directory of static files (C2SP tlog-tiles), which any file server may serve.
+    #[must_use]
+    pub fn public_dir(&self) -> &Path {
+        &self.shared.tiles.dir
     }
 
     /// The number of the batch that the ledger waits for.
@@ -108,16 +91,7 @@ impl LedgerReader {
     /// If there is no such batch, or its entry cannot be read as it was signed.
     pub fn header(&self, number: u64) -> Result<Header, LedgerError> {
         let index = self.index_of(number)?;
-        let (offset, leaf) = {
-            let view = self.shared.view();
-            (offset_at(&view, index), view.tree.leaf(index))
-        };
-        let entries = &self.shared.entries;
-        let text = entries.read(offset)?.text;
-        if Some(leaf_hash(text.as_bytes())) != leaf {
-            return Err(entries.damaged(offset, "entry is not the one that was signed"));
-        }
-        Header::parse(&text).map_err(|error| entries.damaged(offset, error.to_string()))
+        self.shared.noting(self.read_header(index, self.size()))
     }
 
     /// The headers with numbers in `numbers`, in order, as far as there are any; at most `count_max`.
@@ -156,13 +130,7 @@ impl LedgerReader {
     /// # Errors
     /// Unless `index < size`, and the log has had that size.
     pub fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
-        let view = self.shared.view();
-        let proof = view.tree.inclusion_proof(index, size);
-        proof.ok_or(LedgerError::ProofOutOfRange {
-            from: index,
-            to: size,
-            size: view.tree.size(),
-        })
+        self.shared.tiles.proofs(self.size()).inclusion(index, size)
     }
 
     /// The proof that the log at size `old` is a prefix of the log at size `new`.
@@ -170,119 +138,110 @@ impl LedgerReader {
     /// # Errors
     /// Unless `old <= new`, and the log has had both sizes.
     pub fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, LedgerError> {
-        let view = self.shared.view();
-        let proof = view.tree.consistency_proof(old, new);
-        proof.ok_or(LedgerError::ProofOutOfRange {
-            from: old,
-            to: new,
-            size: view.tree.size(),
-        })
+        self.shared.tiles.proofs(self.size()).consistency(old, new)
     }
 
-    /// The receipt file of one instruction, against the newest checkpoint. What it proves is proven here
-    /// first, so a receipt that is given out verifies.
+    /// Takes a checkpoint of this log with cosignatures. Durable on return, shown as the newest one if it is,
+    /// and what receipts are made against if they can be. An older one than is known changes nothing.
+    ///
+    /// Whether the cosignatures are good is for the caller to have checked: the ledger knows no witness.
     ///
     /// # Errors
-    /// If there is no such batch, the content or proof is not of it, or the stored log is damaged.
-    pub fn receipt(
-        &self,
-        number: u64,
-        member: &MemberProof,
-        content: &ReceiptContent,
-    ) -> Result<String, LedgerError> {
-        let header = self.header(number)?;
-        let leaf = leaf_hash(&content.committed().commitment(&member.salt));
-        let root = root_from_path(leaf, member.index, member.count, &member.path);
-        if member.count != header.members.count || root != Some(header.members.root) {
-            return Err(LedgerError::MemberForeign {
-                number,
-                index: member.index,
-            });
+    /// If it is not signed by the log, is of a tree that the log never had, or has no cosignature; or the
+    /// ledger is closed or has stopped, or a file cannot be written.
+    pub fn witnessed(&self, note: &str) -> Result<(), LedgerError> {
+        self.shared.check_running()?;
+        let guard = self.shared.store();
+        let closed = || LedgerError::Stopped {
+            reason: "it is closed".to_owned(),
+        };
+        let store = guard.as_ref().ok_or_else(closed)?;
+        let opened = Checkpoint::open(note, &self.shared.key)?;
+        let size = opened.checkpoint.size;
+        if opened.cosignatures.is_empty() {
+            return Err(NoteError::CosignatureMissing.into());
         }
-        let proof = self.log_proof(number)?;
-        Ok(receipt::text(&header, member, content, &proof))
+        let view = self.shared.view().clone();
+        let root = || self.shared.tiles.proofs(view.size).root(size);
+        if size > view.size || self.shared.noting(root())? != opened.checkpoint.root {
+            return Err(NoteError::TreeForeign { size }.into());
+        }
+        let opened = match view.witnessed {
+            Some(known) if known.checkpoint.size > size => return Ok(()),
+            Some(known) if known.checkpoint.size == size => Opened {
+                cosignatures: opened.cosignatures.with_older(&known.cosignatures),
+                ..opened
+            },
+            _ => opened,
+        };
+        let witnessed = Witnessed::new(opened, &self.shared.key);
+        store.put_witnessed(&witnessed.note)?;
+        let is_newest = size == view.size;
+        if is_newest {
+            store.put_checkpoint(&witnessed.note)?;
+        }
+        let mut view = self.shared.view_mut();
+        if is_newest {
+            view.checkpoint = witnessed.note.clone();
+        }
+        view.witnessed = Some(witnessed);
+        Ok(())
     }
 
-    /// Re-hashes every entry from disk and compares the root with the one shown: for a background thread,
-    /// at its leisure. Takes the lock for a moment per entry. Returns how many entries were checked.
+    /// Re-hashes every entry and every tile from disk and compares them with what is shown: for a background
+    /// thread, at its leisure. Takes no lock but to look at the two notes. Returns how many entries were checked.
     ///
     /// # Errors
-    /// The first damage found.
+    /// The first damage found; the ledger then signs nothing more.
     pub fn audit(&self) -> Result<u64, LedgerError> {
-        let size = self.size();
-        let mut previous = [0; 32];
-        let mut offset = crate::store::ENTRIES_START;
-        for index in 0..size {
-            let frame = self.shared.entries.read(offset)?;
-            check_link(&self.shared.entries, offset, index, &frame.text, previous)?;
-            let shown = self.shared.view().tree.leaf(index);
-            if shown != Some(leaf_hash(frame.text.as_bytes())) {
-                return Err(self
-                    .shared
-                    .entries
-                    .damaged(offset, "entry is not the one that was signed"));
-            }
-            previous = sha256(frame.text.as_bytes());
-            offset = frame.end;
+        self.shared.noting(self.try_audit())
+    }
+
+    fn try_audit(&self) -> Result<u64, LedgerError> {
+        let (size, root) = {
+            let view = self.shared.view();
+            (view.size, view.root)
+        };
+        let tiles = &self.shared.tiles;
+        let scanned = scan(tiles, Head::default(), size, root)?;
+        if let Some((tile, _)) = scanned.missing.first() {
+            return Err(damaged(&tiles.path(*tile), 0, "file is missing"));
         }
+        check_partials(tiles, &scanned.head.frontier)?;
+        self.audit_notes()?;
         Ok(size)
     }
 
-    fn log_proof(&self, number: u64) -> Result<LogProof, LedgerError> {
-        let index = self.index_of(number)?;
-        let view = self.shared.view();
-        let size = view.tree.size();
-        let out_of_range = LedgerError::ProofOutOfRange {
-            from: index,
-            to: size,
-            size,
+    fn audit_notes(&self) -> Result<(), LedgerError> {
+        let guard = self.shared.store();
+        let Some(store) = guard.as_ref() else {
+            return Ok(());
         };
-        let (Some(path), Some(leaf), Some(root)) = (
-            view.tree.inclusion_proof(index, size),
-            view.tree.leaf(index),
-            view.tree.root(size),
-        ) else {
-            return Err(out_of_range);
-        };
-        if root_from_path(leaf, index, size, &path) != Some(root) {
-            return Err(LedgerError::HashesDisagree {
-                what: "a path in the log",
-            });
+        let view = self.shared.view().clone();
+        if store.checkpoint()?.as_deref() != Some(&*view.checkpoint) {
+            let reason = "not the newest checkpoint";
+            return Err(damaged(&store.checkpoint_path(), 0, reason));
         }
-        Ok(LogProof {
-            index,
-            path,
-            checkpoint: view.checkpoint.clone(),
-        })
+        let body = |note: &str| note.split_once("\n\n").map(|(body, _)| body.to_owned());
+        let stored = store.witnessed()?.and_then(|note| body(&note));
+        if stored != view.witnessed.and_then(|witnessed| body(&witnessed.note)) {
+            let reason = "not the newest note with cosignatures";
+            return Err(damaged(&store.witnessed_path(), 0, reason));
+        }
+        Ok(())
     }
 
-    fn index_of(&self, number: u64) -> Result<u64, LedgerError> {
+    pub(crate) fn read_header(&self, index: u64, size: u64) -> Result<Header, LedgerError> {
+        let (file, entry) = self.shared.tiles.entry(index, size)?;
+        let header = Header::parse(&entry.text);
+        header.map_err(|error| file.damaged(entry.offset, error.to_string()))
+    }
+
+    pub(crate) fn index_of(&self, number: u64) -> Result<u64, LedgerError> {
         let next = self.next_number();
         if (FIRST_BATCH_NUMBER..next).contains(&number) {
             return Ok(number - FIRST_BATCH_NUMBER);
         }
         Err(LedgerError::BatchUnknown { number, next })
     }
-}
-
-fn offset_at(view: &View, index: u64) -> u64 {
-    view.offsets[usize::try_from(index).expect("an index of a list in memory")]
-}
-
-/// Checks that an entry is the header that belongs at `index`, after the one with hash `previous`.
-pub(crate) fn check_link(
-    entries: &Entries,
-    offset: u64,
-    index: u64,
-    text: &str,
-    previous: Hash,
-) -> Result<Header, LedgerError> {
-    let header = Header::parse(text).map_err(|error| entries.damaged(offset, error.to_string()))?;
-    if header.number != FIRST_BATCH_NUMBER + index {
-        return Err(entries.damaged(offset, format!("batch {} is out of order", header.number)));
-    }
-    if header.previous != previous {
-        return Err(entries.damaged(offset, "entry does not name the one before it"));
-    }
-    Ok(header)
 }

@@ -63,6 +63,7 @@ pub enum Side {
 
 /// From a header to the checkpoint.
 pub(crate) struct LogProof {
+    pub(crate) header: Header,
     pub(crate) index: u64,
     pub(crate) path: Vec<Hash>,
     pub(crate) checkpoint: Arc<str>,
@@ -86,60 +87,74 @@ impl ReceiptContent {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// The disclosed bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         match self {
             Self::One(content) | Self::SideOfTwo { content, .. } => content,
         }
     }
 }
 
+/// The text in `extra`, one line after the other.
+pub(crate) struct Extra(String);
+
 /// The receipt file's text.
-pub(crate) fn text(
-    header: &Header,
-    member: &MemberProof,
-    content: &ReceiptContent,
-    proof: &LogProof,
-) -> String {
-    let extra = encode(extra(header, member, content).as_bytes());
-    let mut text = format!(
-        "c2sp.org/tlog-proof@v1\nextra {extra}\nindex {}\n",
-        proof.index
-    );
-    for hash in &proof.path {
-        text.push_str(&encode(hash));
-        text.push('\n');
-    }
-    text.push('\n');
-    text.push_str(&proof.checkpoint);
-    text
+pub(crate) fn text(member: &MemberProof, content: &ReceiptContent, proof: &LogProof) -> String {
+    let mut extra = Extra::new("valuta.receipt/v1", &proof.header);
+    extra.line("member", &format!("{} {}", member.index, member.count));
+    extra.opened(member, content);
+    proof.file(extra)
 }
 
-fn extra(header: &Header, member: &MemberProof, content: &ReceiptContent) -> String {
-    let header = header.text();
-    let mut text = String::from("valuta.receipt/v1\n");
-    let mut line = |name: &str, value: String| {
-        writeln!(text, "{name} {value}").expect("writing to a String cannot fail");
-    };
-    line("header", encode(header.as_bytes()));
-    line("entry", encode(&leaf_hash(header.as_bytes())));
-    line("member", format!("{} {}", member.index, member.count));
-    if let ReceiptContent::SideOfTwo { side, other, .. } = content {
-        let side = match side {
-            Side::First => "first",
-            Side::Second => "second",
-        };
-        line("side", side.to_owned());
-        line("other", encode(other));
+impl LogProof {
+    /// The C2SP tlog-proof with this extra data.
+    pub(crate) fn file(&self, extra: Extra) -> String {
+        let extra = encode(extra.0.as_bytes());
+        let path = self.path.iter().map(|hash| encode(hash) + "\n");
+        let path: String = path.collect();
+        let (index, checkpoint) = (self.index, &self.checkpoint);
+        format!("c2sp.org/tlog-proof@v1\nextra {extra}\nindex {index}\n{path}\n{checkpoint}")
     }
-    line("content", encode(content.bytes()));
-    line("digest", encode(&sha256(content.bytes())));
-    line("salt", encode(&member.salt));
-    line(
-        "commitment",
-        encode(&content.committed().commitment(&member.salt)),
-    );
-    for hash in &member.path {
-        line("path", encode(hash));
+}
+
+impl Extra {
+    /// With the lines that lead from the header to the log.
+    pub(crate) fn new(format: &str, header: &Header) -> Self {
+        let header = header.text();
+        let mut extra = Self(format!("{format}\n"));
+        extra.bytes("header", header.as_bytes());
+        extra.bytes("entry", &leaf_hash(header.as_bytes()));
+        extra
     }
-    text
+
+    pub(crate) fn line(&mut self, name: &str, value: &str) {
+        writeln!(self.0, "{name} {value}").expect("writing to a String cannot fail");
+    }
+
+    pub(crate) fn bytes(&mut self, name: &str, bytes: &[u8]) {
+        self.line(name, &encode(bytes));
+    }
+
+    pub(crate) fn path(&mut self, path: &[Hash]) {
+        path.iter().for_each(|hash| self.bytes("path", hash));
+    }
+
+    /// The lines that open one member.
+    pub(crate) fn opened(&mut self, member: &MemberProof, content: &ReceiptContent) {
+        if let ReceiptContent::SideOfTwo { side, other, .. } = content {
+            let side = match side {
+                Side::First => "first",
+                Side::Second => "second",
+            };
+            self.line("side", side);
+            self.bytes("other", other);
+        }
+        self.bytes("content", content.bytes());
+        self.bytes("digest", &sha256(content.bytes()));
+        self.bytes("salt", &member.salt);
+        let commitment = content.committed().commitment(&member.salt);
+        self.bytes("commitment", &commitment);
+        self.path(&member.path);
+    }
 }

@@ -3,6 +3,8 @@
 //! 64 bytes a leaf. What is not a complete subtree (the right edge) is hashed when asked for, since it
 //! differs from size to size.
 
+use std::convert::Infallible;
+
 use crate::hash::{Hash, node_hash, sha256};
 
 /// The complete subtrees at the right end of a tree, largest first: all that is needed to go on.
@@ -44,6 +46,12 @@ impl Edge {
         };
         nodes.fold(*last, |right, left| node_hash(left, &right))
     }
+
+    /// The edge of a tree of `size` leaves whose parts have these edges, the highest part first.
+    pub(crate) fn concat(size: u64, parts: impl Iterator<Item = Self>) -> Self {
+        let nodes = parts.flat_map(|part| part.nodes).collect();
+        Self { size, nodes }
+    }
 }
 
 impl FromIterator<Hash> for Edge {
@@ -84,114 +92,110 @@ impl Tree {
         self.levels.first().map_or(0, |leaves| leaves.len() as u64)
     }
 
-    /// The hash of the leaf at `index`, zero-based.
-    #[must_use]
-    pub fn leaf(&self, index: u64) -> Option<Hash> {
-        self.levels
-            .first()?
-            .get(usize::try_from(index).ok()?)
-            .copied()
-    }
-
-    /// The right edge as it stands.
-    #[must_use]
-    pub fn edge(&self) -> Edge {
-        let size = self.size();
-        let set = |level: &usize| size >> level & 1 == 1;
-        let nodes = (0..self.levels.len()).rev().filter(set);
-        let nodes = nodes
-            .map(|level| self.levels[level][((size >> level) - 1) as usize])
-            .collect();
-        Edge { size, nodes }
-    }
-
     /// The root that the tree had at `size`. `None` if it never had so many leaves.
     #[must_use]
     pub fn root(&self, size: u64) -> Option<Hash> {
-        (size <= self.size()).then(|| {
-            if size == 0 {
-                sha256(b"")
-            } else {
-                self.range(0, size)
-            }
-        })
+        (size <= self.size()).then(|| self.range((0, size)))
     }
 
     /// The path from the leaf at `index` to the root at `size`, the leaf's sibling first
     /// (RFC 6962 section 2.1.1). `None` unless `index < size <= self.size()`.
     #[must_use]
     pub fn inclusion_proof(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        if index >= size || size > self.size() {
-            return None;
-        }
-        let (mut start, mut end) = (0, size);
-        let mut path = Vec::new();
-        while end - start > 1 {
-            let middle = start + split(end - start);
-            if index < middle {
-                path.push(self.range(middle, end));
-                end = middle;
-            } else {
-                path.push(self.range(start, middle));
-                start = middle;
-            }
-        }
-        path.reverse();
-        Some(path)
+        let ranges = inclusion_ranges(index, size).filter(|_| size <= self.size())?;
+        Some(ranges.into_iter().map(|range| self.range(range)).collect())
     }
 
     /// The proof that the tree at `old` is a prefix of the tree at `new` (RFC 6962 section 2.1.2).
     /// Empty where `old` is 0 or `new`. `None` unless `old <= new <= self.size()`.
     #[must_use]
     pub fn consistency_proof(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
-        if old > new || new > self.size() {
-            return None;
-        }
-        let mut proof = Vec::new();
-        if old == 0 || old == new {
-            return Some(proof);
-        }
-        let (mut start, mut end) = (0, new);
-        while end != old {
-            let middle = start + split(end - start);
-            if old <= middle {
-                proof.push(self.range(middle, end));
-                end = middle;
-            } else {
-                proof.push(self.range(start, middle));
-                start = middle;
-            }
-        }
-        // A verifier knows the old root itself, so it is left out where it is one whole subtree.
-        if start != 0 {
-            proof.push(self.range(start, end));
-        }
-        proof.reverse();
-        Some(proof)
+        let ranges = consistency_ranges(old, new).filter(|_| new <= self.size())?;
+        Some(ranges.into_iter().map(|range| self.range(range)).collect())
     }
 
-    #[cfg(test)]
-    pub(crate) fn flip_edge_bit(&mut self, node: usize) {
-        let size = self.size();
-        let level = (0..self.levels.len())
-            .rev()
-            .filter(|level| size >> level & 1 == 1)
-            .nth(node);
-        let level = level.expect("a node of the edge");
-        self.levels[level][((size >> level) - 1) as usize][7] ^= 0x10;
+    /// The root of the leaves `index * 2^level .. (index + 1) * 2^level`, which are all there.
+    pub(crate) fn node(&self, level: u32, index: u64) -> Hash {
+        self.levels[level as usize][usize::try_from(index).expect("an index in memory")]
     }
 
-    /// The root of the leaves `start..end`, not empty. `start` is a multiple of the smallest power of two
-    /// that is not below the length, as in every split of section 2.1.
-    fn range(&self, start: u64, end: u64) -> Hash {
-        let length = end - start;
-        if length.is_power_of_two() {
-            let level = length.trailing_zeros();
-            return self.levels[level as usize][(start >> level) as usize];
+    fn range(&self, range: LeafRange) -> Hash {
+        let node = &mut |level, index| Ok::<_, Infallible>(self.node(level, index));
+        match range_hash(range, node) {
+            Ok(hash) => hash,
         }
-        let middle = start + split(length);
-        node_hash(&self.range(start, middle), &self.range(middle, end))
     }
+}
+
+/// Leaves from the first to before the second. In a proof the first is a multiple of the smallest power
+/// of two that is not below the length.
+pub(crate) type LeafRange = (u64, u64);
+
+/// What a path consists of, the leaf's sibling first. `None` unless `index < size`.
+pub(crate) fn inclusion_ranges(index: u64, size: u64) -> Option<Vec<LeafRange>> {
+    if index >= size {
+        return None;
+    }
+    let (mut start, mut end) = (0, size);
+    let mut path = Vec::new();
+    while end - start > 1 {
+        let middle = start + split(end - start);
+        if index < middle {
+            path.push((middle, end));
+            end = middle;
+        } else {
+            path.push((start, middle));
+            start = middle;
+        }
+    }
+    path.reverse();
+    Some(path)
+}
+
+/// What a consistency proof consists of. `None` unless `old <= new`.
+pub(crate) fn consistency_ranges(old: u64, new: u64) -> Option<Vec<LeafRange>> {
+    if old > new {
+        return None;
+    }
+    let mut proof = Vec::new();
+    if old == 0 || old == new {
+        return Some(proof);
+    }
+    let (mut start, mut end) = (0, new);
+    while end != old {
+        let middle = start + split(end - start);
+        if old <= middle {
+            proof.push((middle, end));
+            end = middle;
+        } else {
+            proof.push((start, middle));
+            start = middle;
+        }
+    }
+    // A verifier knows the old root itself, so it is left out where it is one whole subtree.
+    if start != 0 {
+        proof.push((start, end));
+    }
+    proof.reverse();
+    Some(proof)
+}
+
+/// The root of a range's leaves, from the roots of complete subtrees: `node(level, index)`.
+pub(crate) fn range_hash<E>(
+    (start, end): LeafRange,
+    node: &mut impl FnMut(u32, u64) -> Result<Hash, E>,
+) -> Result<Hash, E> {
+    let length = end - start;
+    if length == 0 {
+        return Ok(sha256(b""));
+    }
+    if length.is_power_of_two() {
+        let level = length.trailing_zeros();
+        return node(level, start >> level);
+    }
+    let middle = start + split(length);
+    let left = range_hash((start, middle), node)?;
+    Ok(node_hash(&left, &range_hash((middle, end), node)?))
 }
 
 impl FromIterator<Hash> for Tree {

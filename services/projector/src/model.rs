@@ -1,6 +1,7 @@
 //! The questions that the read model answers, and its answers.
 
 use crate::store::StoreError;
+use fx::AssetCode;
 use settlement_core::command::Position;
 use settlement_core::ids::{BatchNumber, Bic, Sequence};
 use valuta_journal::Cursor;
@@ -55,6 +56,14 @@ pub trait ReadModel: Send + Sync {
 
     /// One closed batch with its postings.
     fn batch(&self, number: BatchNumber) -> Result<Option<BatchRow>, StoreError>;
+
+    /// The newest closed batch, up to `until`, that changed the holder's account of an asset.
+    fn changed_by(
+        &self,
+        holder: Bic,
+        asset: AssetCode,
+        until: BatchNumber,
+    ) -> Result<Option<BatchNumber>, StoreError>;
 
     /// Closed batches, newest first, without postings.
     fn batches(&self, filter: &BatchFilter) -> Result<Vec<BatchRow>, StoreError>;

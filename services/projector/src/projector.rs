@@ -38,13 +38,13 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The journal cannot be read.
-    #[error("projector: {0}")]
+    #[error(transparent)]
     Read(#[from] ReadError),
     /// The store failed.
-    #[error("projector: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// A record cannot be projected.
-    #[error("projector: record of sequences {first} to {last}: {reason}")]
+    #[error("record of sequences {first} to {last}: {reason}")]
     Record {
         /// The record's first sequence.
         first: u64,
@@ -55,7 +55,7 @@ pub enum ProjectError {
     },
     /// The store's cursor is not of this journal.
     #[error(
-        "projector: the read model stands at sequence {sequence} of journal {journal}, which this \
+        "the read model stands at sequence {sequence} of journal {journal}, which this \
          journal contradicts: {reason}; delete the read model, it will be rebuilt"
     )]
     Contradicted {

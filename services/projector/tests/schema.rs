@@ -35,7 +35,7 @@ fn takes_over_rebuilds_or_refuses() {
         ),
         (
             "UPDATE valuta_schema SET version = 99",
-            "has schema version 99, this program knows up to 2",
+            "has schema version 99, this program knows up to 3",
         ),
         ("DROP TABLE valuta_schema", "not a read model of Valuta"),
         ("DELETE FROM valuta_schema", "not a read model of Valuta"),

@@ -275,6 +275,10 @@ impl JournalReader for Counting {
         Ok(next)
     }
 
+    fn next_any(&mut self) -> Result<Option<Record>, ReadError> {
+        self.next()
+    }
+
     fn cursor(&self) -> Cursor {
         self.reader.cursor()
     }

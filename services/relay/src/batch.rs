@@ -1,87 +1,91 @@
 //! A closed batch as the ledger takes it: contents from the journal, names from the directory.
 
-use crate::members::Member;
+use crate::closed::Closed;
+use crate::files::{Line, Member};
 use crate::relay::RelayError;
 use settlement_core::directory::Directory;
-use settlement_core::event::{AccountAmount, Batch, Event, MirrorAmount};
-use settlement_core::ids::{BatchNumber, Sequence, Timestamp};
+use settlement_core::event::{Batch, Event};
+use settlement_core::ids::{BatchNumber, Sequence};
 use settlement_core::record::{self, Input};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use valuta_journal::{Chain, Record, RecordLookup};
+use valuta_journal::{Record, RecordLookup};
 use valuta_ledger::{Balance, BatchInput, MemberContent, Posting};
-
-/// Where in the journal a batch closed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Closing {
-    pub sequence: Sequence,
-    pub time: Timestamp,
-    /// Over the record that closed it and all before.
-    pub chain: Chain,
-}
 
 /// Builds the ledger's input. Pure in the journal: the same batch gives the same bytes.
 pub(crate) fn input(
-    batch: &Batch,
-    closing: Closing,
-    members: &[Member],
-    directory: &Directory,
+    closed: &Closed,
+    lines: &[Line],
     scheme: &str,
     lookup: &dyn RecordLookup,
 ) -> Result<BatchInput, RelayError> {
+    let batch = &closed.batch;
     Ok(BatchInput {
         scheme: scheme.to_owned(),
-        number: batch.number,
-        time_ms: closing.time.0,
+        time_ms: closed.time.0,
         cycle: batch.cycle.map(|cycle| cycle.to_string()),
-        seed: batch.seed,
-        members: member_contents(members, lookup)?,
-        postings: lines(directory, &batch.postings, &batch.mirror_postings)
-            .map(|(participant, asset, amount)| Posting {
-                participant,
-                asset,
-                amount,
-            })
-            .collect(),
-        balances: lines(directory, &batch.balances, &batch.mirror_balances)
-            .map(|(participant, asset, amount)| Balance {
-                participant,
-                asset,
-                amount,
-            })
-            .collect(),
         certificate_hash: batch.certificate_hash,
-        sequence: closing.sequence.0,
-        chain: closing.chain,
+        sequence: closed.sequence.0,
+        chain: closed.chain,
+        ..leaves(batch, member_contents(&closed.members, lookup)?, lines)
     })
 }
 
-/// (participant or agent, asset, amount) of accounts, then of mirrors.
-fn lines<'a>(
-    directory: &'a Directory,
-    accounts: &'a [AccountAmount],
-    mirrors: &'a [MirrorAmount],
-) -> impl Iterator<Item = (String, String, i128)> + 'a {
-    let of_accounts = accounts.iter().map(|line| {
-        let account = directory.account(line.account);
-        let participant = directory.participant(account.participant).bic;
-        let asset = directory.asset(account.asset).code;
-        (
-            participant.to_string(),
-            asset.to_string(),
-            i128::from(line.amount),
-        )
+/// As much of the ledger's input as its three trees are made of.
+pub(crate) fn leaves(batch: &Batch, members: Vec<MemberContent>, lines: &[Line]) -> BatchInput {
+    BatchInput {
+        scheme: String::new(),
+        number: batch.number,
+        time_ms: 0,
+        cycle: None,
+        seed: batch.seed,
+        members,
+        postings: lines
+            .iter()
+            .map(|line| Posting {
+                participant: line.participant.clone(),
+                asset: line.asset.clone(),
+                amount: line.posting,
+            })
+            .collect(),
+        balances: lines
+            .iter()
+            .map(|line| Balance {
+                participant: line.participant.clone(),
+                asset: line.asset.clone(),
+                amount: line.balance,
+            })
+            .collect(),
+        certificate_hash: None,
+        sequence: 0,
+        chain: [0; 32],
+    }
+}
+
+/// What a batch changed: accounts, then mirrors.
+pub(crate) fn lines(batch: &Batch, directory: &Directory) -> Vec<Line> {
+    let accounts = batch.postings.iter().zip(&batch.balances);
+    let accounts = accounts.map(|(posting, balance)| {
+        let account = directory.account(posting.account);
+        Line {
+            participant: directory.participant(account.participant).bic.to_string(),
+            asset: directory.asset(account.asset).code.to_string(),
+            posting: i128::from(posting.amount),
+            balance: i128::from(balance.amount),
+        }
     });
-    let of_mirrors = mirrors.iter().map(|line| {
-        let asset = directory.asset(line.asset);
-        (
-            asset.agent.to_string(),
-            asset.code.to_string(),
-            line.amount.0,
-        )
+    let mirrors = batch.mirror_postings.iter().zip(&batch.mirror_balances);
+    let mirrors = mirrors.map(|(posting, balance)| {
+        let asset = directory.asset(posting.asset);
+        Line {
+            participant: asset.agent.to_string(),
+            asset: asset.code.to_string(),
+            posting: posting.amount.0,
+            balance: balance.amount.0,
+        }
     });
-    of_accounts.chain(of_mirrors)
+    accounts.chain(mirrors).collect()
 }
 
 /// The leaf contents in member order. Reads each record that holds a member once.
@@ -151,23 +155,6 @@ fn content(input: &Input<'_>) -> Vec<u8> {
         Input::Instruction(bytes) => bytes.to_vec(),
         Input::Command(command) => record::command_bytes(command),
         Input::Tick { .. } | Input::Ran(_) => Vec::new(),
-    }
-}
-
-/// As much of the ledger's input as the member tree is made of.
-pub(crate) fn members_only(batch: &Batch, members: Vec<MemberContent>) -> BatchInput {
-    BatchInput {
-        scheme: String::new(),
-        number: batch.number,
-        time_ms: 0,
-        cycle: None,
-        seed: batch.seed,
-        members,
-        postings: Vec::new(),
-        balances: Vec::new(),
-        certificate_hash: None,
-        sequence: 0,
-        chain: [0; 32],
     }
 }
 

@@ -3,7 +3,8 @@
 //! | module | room for |
 //! |---|---|
 //! | `batch` | a batch's members and contents, read from the journal |
-//! | `members` | which inputs each batch settled: a file a batch, rebuilt by following |
+//! | `closed` | records in, closed batches out |
+//! | `files` | what each batch settled and changed: a file a batch, rebuilt by following |
 //! | `relay` | the follower's loop |
 //! | `receipts` | member trees and receipt files, on demand |
 //! | [`topics`] | what is published for others, as messages |
@@ -12,11 +13,13 @@
 //! an older one is skipped. A dead relay stops nothing but anchoring.
 
 mod batch;
-mod members;
+mod closed;
+mod files;
 mod receipts;
 mod relay;
 pub mod topics;
 
-pub use members::MemberFiles;
+pub use closed::Batches;
+pub use files::BatchFiles;
 pub use receipts::{Receipt, Receipts};
 pub use relay::{BatchSink, FilesOnly, Relay, RelayError};

@@ -1,16 +1,16 @@
-//! Receipts on demand: the batch is read again from the journal, its member tree kept for the next.
+//! Proofs on demand: the batch is read again from the journal, its trees are kept for the next.
 
 use crate::batch;
-use crate::members::{Member, MemberFiles};
+use crate::files::{BatchFile, BatchFiles, Member};
 use crate::relay::RelayError;
 use settlement_core::ids::{BatchNumber, Sequence};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use valuta_journal::RecordLookup;
-use valuta_ledger::{LedgerReader, MemberTree, ReceiptContent, Side, sha256};
+use valuta_ledger::{BatchTrees, LedgerReader, MemberProof, ReceiptContent, Side, sha256};
 
-/// Batches whose member trees are kept: 64 bytes a member.
-const TREES_MAX: usize = 4;
+/// Batches whose trees are kept: 64 bytes a member, and the accounts that changed.
+const BATCHES_MAX: usize = 4;
 
 /// A receipt file, and what it is of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,30 +25,30 @@ pub struct Receipt {
     pub text: String,
 }
 
-struct Tree {
+struct OpenBatch {
     batch: BatchNumber,
-    tree: MemberTree,
+    trees: BatchTrees,
     /// By sequence: (sequence, leaf index).
     leaves: Vec<(Sequence, u64)>,
     members: Vec<Member>,
 }
 
-/// Makes receipts; shared between threads.
+/// Makes receipts and the other proofs; shared between threads.
 pub struct Receipts {
     lookup: Arc<dyn RecordLookup>,
     ledger: LedgerReader,
-    files: MemberFiles,
-    trees: Mutex<VecDeque<Arc<Tree>>>,
+    files: BatchFiles,
+    batches: Mutex<VecDeque<Arc<OpenBatch>>>,
 }
 
 impl Receipts {
     /// Over the same journal, ledger and files as the relay.
-    pub fn new(lookup: Arc<dyn RecordLookup>, ledger: LedgerReader, files: MemberFiles) -> Self {
+    pub fn new(lookup: Arc<dyn RecordLookup>, ledger: LedgerReader, files: BatchFiles) -> Self {
         Self {
             lookup,
             ledger,
             files,
-            trees: Mutex::default(),
+            batches: Mutex::default(),
         }
     }
 
@@ -59,69 +59,147 @@ impl Receipts {
         batch: BatchNumber,
         instructions: &[Sequence],
     ) -> Result<Option<Vec<Receipt>>, RelayError> {
-        if batch >= self.ledger.next_number() {
-            return Ok(None);
-        }
-        let Some(tree) = self.tree(batch)? else {
+        let Some(open) = self.open(batch)? else {
             return Ok(None);
         };
+        let opened = self.openings(&open, instructions)?;
+        let receipts = opened.into_iter().map(|(sequence, proof, part)| {
+            Ok(Receipt {
+                sequence,
+                batch,
+                text: self.ledger.receipt(batch, &proof, &part)?,
+                content: part.bytes().to_vec(),
+            })
+        });
+        receipts.collect::<Result<_, RelayError>>().map(Some)
+    }
+
+    /// One file that opens these instructions of a batch and tells nothing of the others; what the batch did
+    /// not settle is left out. `None` until the batch is anchored, or if it settled none of them.
+    pub fn disclosure(
+        &self,
+        batch: BatchNumber,
+        instructions: &[Sequence],
+    ) -> Result<Option<String>, RelayError> {
+        let Some(open) = self.open(batch)? else {
+            return Ok(None);
+        };
+        let opened = self.openings(&open, instructions)?;
+        let members: Vec<_> = opened
+            .into_iter()
+            .map(|(_, proof, part)| (proof, part))
+            .collect();
+        if members.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.ledger.disclosure(batch, &members)?))
+    }
+
+    /// The proof of an account's balance after a batch that changed it. `None` until the batch is anchored, or
+    /// if it did not.
+    pub fn balance(
+        &self,
+        batch: BatchNumber,
+        participant: &str,
+        asset: &str,
+    ) -> Result<Option<String>, RelayError> {
+        let Some(open) = self.open(batch)? else {
+            return Ok(None);
+        };
+        let proof = open.trees.balance(participant, asset);
+        let file = proof.map(|proof| self.ledger.balance(batch, &proof));
+        Ok(file.transpose()?)
+    }
+
+    /// Opens the postings of a participant in a batch. `None` until the batch is anchored.
+    pub fn postings(
+        &self,
+        batch: BatchNumber,
+        participant: &str,
+    ) -> Result<Option<Vec<String>>, RelayError> {
+        let Some(open) = self.open(batch)? else {
+            return Ok(None);
+        };
+        let proofs = open.trees.postings(participant);
+        let files = proofs.iter().map(|proof| self.ledger.posting(batch, proof));
+        Ok(Some(files.collect::<Result<_, _>>()?))
+    }
+
+    /// The proof that a batch's postings sum to zero in every asset, which shows none of them. `None` until the
+    /// batch is anchored.
+    pub fn conservation(&self, batch: BatchNumber) -> Result<Option<String>, RelayError> {
+        let Some(open) = self.open(batch)? else {
+            return Ok(None);
+        };
+        let sums = open.trees.conservation();
+        Ok(Some(self.ledger.conservation(batch, &sums)?))
+    }
+
+    /// What opens each of these instructions that the batch settled.
+    fn openings(
+        &self,
+        open: &OpenBatch,
+        instructions: &[Sequence],
+    ) -> Result<Vec<(Sequence, MemberProof, ReceiptContent)>, RelayError> {
         let found: Vec<(Sequence, u64)> = instructions
             .iter()
-            .filter_map(|&sequence| tree.leaf(sequence).map(|leaf| (sequence, leaf)))
+            .filter_map(|&sequence| open.leaf(sequence).map(|leaf| (sequence, leaf)))
             .collect();
         let mut needed: Vec<Sequence> = found
             .iter()
-            .flat_map(|&(_, leaf)| tree.member(leaf).sequences())
+            .flat_map(|&(_, leaf)| open.member(leaf).sequences())
             .collect();
         needed.sort_unstable();
         needed.dedup();
         let contents = batch::read_contents(&needed, &*self.lookup)?;
-        found
-            .into_iter()
-            .map(|(sequence, leaf)| {
-                let content = &contents[&sequence];
-                let part = match tree.member(leaf) {
-                    Member::One(_) | Member::Movement(_) => ReceiptContent::One(content.clone()),
-                    Member::Trade(first, second) => {
-                        let (side, other) = if sequence == first {
-                            (Side::First, second)
-                        } else {
-                            (Side::Second, first)
-                        };
-                        ReceiptContent::SideOfTwo {
-                            side,
-                            content: content.clone(),
-                            other: sha256(&contents[&other]),
-                        }
+        let openings = found.into_iter().map(|(sequence, leaf)| {
+            let content = contents[&sequence].clone();
+            let part = match open.member(leaf) {
+                Member::One(_) | Member::Movement(_) => ReceiptContent::One(content),
+                Member::Trade(first, second) => {
+                    let (side, other) = if sequence == first {
+                        (Side::First, second)
+                    } else {
+                        (Side::Second, first)
+                    };
+                    ReceiptContent::SideOfTwo {
+                        side,
+                        content,
+                        other: sha256(&contents[&other]),
                     }
-                };
-                let proof = tree
-                    .tree
-                    .proof(leaf)
-                    .expect("the leaf is one of the tree's");
-                Ok(Receipt {
-                    sequence,
-                    batch,
-                    content: content.clone(),
-                    text: self.ledger.receipt(batch, &proof, &part)?,
-                })
-            })
-            .collect::<Result<Vec<_>, RelayError>>()
-            .map(Some)
+                }
+            };
+            let proof = open.trees.members.proof(leaf);
+            (
+                sequence,
+                proof.expect("the leaf is one of the tree's"),
+                part,
+            )
+        });
+        Ok(openings.collect())
     }
 
-    fn tree(&self, batch: BatchNumber) -> Result<Option<Arc<Tree>>, RelayError> {
+    /// `None` until the batch is anchored.
+    fn open(&self, batch: BatchNumber) -> Result<Option<Arc<OpenBatch>>, RelayError> {
+        if batch >= self.ledger.next_number() {
+            return Ok(None);
+        }
         let kept = self
-            .trees
+            .batches
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
-            .find(|tree| tree.batch == batch)
+            .find(|open| open.batch == batch)
             .cloned();
         if kept.is_some() {
             return Ok(kept);
         }
-        let Some((closed_by, members)) = self.files.read(batch)? else {
+        let Some(BatchFile {
+            closed_by,
+            members,
+            lines,
+        }) = self.files.read(batch)?
+        else {
             return Ok(None);
         };
         let closed = batch::read_closing(batch, closed_by, &*self.lookup)?;
@@ -131,22 +209,22 @@ impl Receipts {
             .flat_map(|(leaf, member)| member.sequences().map(move |sequence| (sequence, leaf)))
             .collect();
         leaves.sort_unstable();
-        let tree = Arc::new(Tree {
+        let open = Arc::new(OpenBatch {
             batch,
-            tree: MemberTree::new(&batch::members_only(&closed, contents)),
+            trees: BatchTrees::new(&batch::leaves(&closed, contents, &lines)),
             leaves,
             members,
         });
-        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
-        trees.push_back(Arc::clone(&tree));
-        if trees.len() > TREES_MAX {
-            trees.pop_front();
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        batches.push_back(Arc::clone(&open));
+        if batches.len() > BATCHES_MAX {
+            batches.pop_front();
         }
-        Ok(Some(tree))
+        Ok(Some(open))
     }
 }
 
-impl Tree {
+impl OpenBatch {
     fn leaf(&self, sequence: Sequence) -> Option<u64> {
         let at = self
             .leaves

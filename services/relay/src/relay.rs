@@ -1,15 +1,12 @@
 //! The follower's loop.
 
-use crate::batch::{self, Closing};
-use crate::members::{Member, MemberFiles};
-use settlement_core::event::{Batch, Event};
-use settlement_core::follow::{Fact, Follower};
-use settlement_core::ids::{Sequence, Timestamp};
-use settlement_core::record::{self, PayloadError};
+use crate::closed::{Batches, Closed};
+use crate::files::{BatchFile, BatchFiles};
+use settlement_core::record::PayloadError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use valuta_journal::{JournalReader, ReadError, Record, RecordLookup, Tail};
+use valuta_journal::{JournalReader, ReadError, RecordLookup, Tail};
 use valuta_ledger::{Added, BatchInput, Ledger, LedgerError};
 
 /// How often a relay without anything to do looks whether it should end.
@@ -30,17 +27,17 @@ pub enum RelayError {
     /// What takes the batches elsewhere failed.
     #[error("batches: {0}")]
     Sink(Box<dyn std::error::Error + Send + Sync>),
-    /// The member files.
-    #[error("member files: {0}")]
-    Members(#[from] std::io::Error),
+    /// The files that proofs are made of.
+    #[error("batch files: {0}")]
+    Files(#[from] std::io::Error),
     /// A member's input is not where the journal's index says.
     #[error("the journal holds no instruction or movement at sequence {sequence}")]
     NoInput {
         /// The member's.
         sequence: u64,
     },
-    /// A batch's closing event is not where its member file says.
-    #[error("batch {number} did not close where its member file says")]
+    /// A batch's closing event is not where its file says.
+    #[error("batch {number} did not close where its file says")]
     NoBatch {
         /// The batch's.
         number: u64,
@@ -75,7 +72,7 @@ impl BatchSink for Ledger {
     }
 }
 
-/// Takes no batch: where the ledger is fed by others and only the member files are to be kept up.
+/// Takes no batch: where the ledger is fed by others and only those files are to be kept up.
 pub struct FilesOnly;
 
 impl BatchSink for FilesOnly {
@@ -93,19 +90,10 @@ impl BatchSink for FilesOnly {
 /// Follows the journal from its beginning and hands each batch over, once.
 pub struct Relay<S> {
     reader: Box<dyn JournalReader>,
-    lookup: Arc<dyn RecordLookup>,
     tail: Tail,
     sink: S,
-    files: Option<MemberFiles>,
-    follower: Follower,
-    scheme: Option<String>,
-}
-
-/// A batch that closed within one record, before it is handed over.
-struct Closed {
-    batch: Batch,
-    sequence: Sequence,
-    members: Vec<Member>,
+    files: Option<BatchFiles>,
+    batches: Batches,
 }
 
 impl<S: BatchSink> Relay<S> {
@@ -115,16 +103,14 @@ impl<S: BatchSink> Relay<S> {
         lookup: Arc<dyn RecordLookup>,
         tail: Tail,
         sink: S,
-        files: Option<MemberFiles>,
+        files: Option<BatchFiles>,
     ) -> Self {
         Self {
             reader,
-            lookup,
             tail,
             sink,
             files,
-            follower: Follower::new(),
-            scheme: None,
+            batches: Batches::new(lookup),
         }
     }
 
@@ -143,66 +129,37 @@ impl<S: BatchSink> Relay<S> {
                 }
                 continue;
             };
-            for closed in self.follow(&record)? {
-                self.hand_over(&closed, &record, &mut anchored)?;
+            for closed in self.batches.follow(&record)? {
+                self.hand_over(&closed, &mut anchored)?;
             }
         }
         Ok(())
     }
 
-    fn follow(&mut self, record: &Record) -> Result<Vec<Closed>, RelayError> {
-        let mut entries = record::entries(&record.payload)?;
-        let mut sequence = Sequence(record.header.first_sequence);
-        let time = Timestamp(record.header.time_ms);
-        let (mut events, mut closed) = (Vec::new(), Vec::new());
-        while entries.next_into(&mut events)?.is_some() {
-            for event in &events {
-                if let Event::SchemeNamed { name, .. } = event {
-                    self.scheme = Some(name.to_string());
-                }
-                self.follower.observe(sequence, time, event, &mut |fact| {
-                    if let Fact::BatchClosed { batch, members } = fact {
-                        closed.push(Closed {
-                            batch: batch.clone(),
-                            sequence,
-                            members: members.into_iter().map(Member::from).collect(),
-                        });
-                    }
-                });
-            }
-            sequence.0 += 1;
-        }
-        Ok(closed)
-    }
-
     fn hand_over(
         &mut self,
         closed: &Closed,
-        record: &Record,
         anchored: &mut impl FnMut(u64),
     ) -> Result<(), RelayError> {
-        let number = closed.batch.number;
-        if let Some(files) = self.files.as_ref().filter(|files| !files.contains(number)) {
-            files.write(number, closed.sequence, &closed.members)?;
-        }
-        if number < self.sink.next_number() {
+        let number = closed.number();
+        let file = self.files.as_ref().filter(|files| !files.contains(number));
+        let is_taken = number < self.sink.next_number();
+        if is_taken && file.is_none() {
             anchored(number);
             return Ok(());
         }
-        let scheme = self.scheme.as_deref();
-        let input = batch::input(
-            &closed.batch,
-            Closing {
-                sequence: closed.sequence,
-                time: Timestamp(record.header.time_ms),
-                chain: record.chain_after,
-            },
-            &closed.members,
-            self.follower.directory(),
-            scheme.ok_or(RelayError::NoScheme { number })?,
-            &*self.lookup,
-        )?;
-        self.sink.add(&input)?;
+        let lines = self.batches.lines(closed);
+        if let Some(files) = file {
+            let file = BatchFile {
+                closed_by: closed.sequence,
+                members: closed.members.clone(),
+                lines: lines.clone(),
+            };
+            files.write(number, &file)?;
+        }
+        if !is_taken {
+            self.sink.add(&self.batches.input(closed, &lines)?)?;
+        }
         anchored(number);
         Ok(())
     }

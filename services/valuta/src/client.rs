@@ -17,6 +17,9 @@ use valuta_proto::v1;
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// HTTP/2 windows: a few batches of 1,000 instructions in flight.
 const WINDOW_BYTES: u32 = 4 << 20;
+/// A server that is gone without a word is noticed after so long.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Where Debian keeps what the machine trusts; `SSL_CERT_FILE` names another file.
 const SYSTEM_CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -39,6 +42,9 @@ pub struct Options {
     /// The caller's token
     #[arg(long, global = true, env = "VALUTA_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// File with the caller's token, read for each connection; before --token
+    #[arg(long, global = true, env = "VALUTA_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// PEM file of certificate authorities to trust instead of the system's
     #[arg(long, global = true, env = "VALUTA_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
@@ -206,6 +212,7 @@ clients! {
     settlement v1::settlement_service_client::SettlementServiceClient<Link>: "Cycles, movements, batches.",
     treasury v1::treasury_service_client::TreasuryServiceClient<Link>: "Positions and control totals.",
     ledger v1::ledger_service_client::LedgerServiceClient<Link>: "Checkpoints and receipts.",
+    audit v1::audit_service_client::AuditServiceClient<Link>: "The journal, for an auditor.",
     admin v1::admin_service_client::AdminServiceClient<Link>: "The scheme and its callers.",
 }
 
@@ -221,6 +228,8 @@ impl Connection {
             .map_err(|error| CliError::Usage(format!("--server {}: {error}", options.server)))?
             .connect_timeout(connect_timeout)
             .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
         if options.server.starts_with("https://") {
@@ -236,7 +245,7 @@ impl Connection {
             ))
         })?;
         let caller = Caller {
-            authorization: options.token.as_deref().map(bearer).transpose()?,
+            authorization: token(options)?.as_deref().map(bearer).transpose()?,
             timeout: (options.timeout > 0).then_some(connect_timeout),
         };
         Ok(Self { channel, caller })
@@ -253,6 +262,14 @@ impl Connection {
             caller,
         }
     }
+}
+
+fn token(options: &Options) -> Result<Option<String>, CliError> {
+    let Some(file) = &options.token_file else {
+        return Ok(options.token.clone());
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| CliError::file(file, &error))?;
+    Ok(Some(text))
 }
 
 fn bearer(token: &str) -> Result<MetadataValue<Ascii>, CliError> {

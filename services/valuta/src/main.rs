@@ -12,6 +12,7 @@
 mod cli;
 mod client;
 mod demo;
+mod log;
 mod output;
 mod rate_file;
 mod scheme_file;
@@ -39,6 +40,8 @@ enum Command {
     #[cfg(feature = "cluster")]
     #[command(flatten)]
     Service(Box<server::cluster::Service>),
+    /// Cosign other parties' logs, as one of their witnesses
+    Witness(server::WitnessArgs),
     /// Check this machine and a data directory
     Doctor(server::DoctorArgs),
     /// The server's configuration
@@ -55,13 +58,28 @@ enum Command {
     Client(Box<cli::Command>),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run());
+    // What has said its error ends. To wait for its blocked threads, as a dropped runtime does, would keep
+    // from a supervisor that there is something to start again.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run() -> ExitCode {
     let Valuta { options, command } = Valuta::parse();
     let done = match command {
         Command::Up(args) => return server::up(args).await,
         #[cfg(feature = "cluster")]
         Command::Service(service) => return server::cluster::run(*service).await,
+        Command::Witness(args) => return server::witness(args, &options).await,
         Command::Doctor(args) => return server::doctor(args).await,
         Command::Config(command) => return server::config(command),
         Command::Demo(args) => demo::run(args).await,

@@ -57,6 +57,28 @@ pub enum VerifyError {
         /// Name of the key in the policy.
         name: String,
     },
+    /// A cosignature that claims a witness of the policy is not by it.
+    #[error("the cosignature by the witness `{name}` does not verify: it was changed or forged")]
+    Cosignature {
+        /// Name of the witness in the policy.
+        name: String,
+    },
+    /// Too few witnesses cosigned.
+    #[error(
+        "the checkpoint is not witnessed: the policy's quorum `{quorum}` is not there, only [{cosigned_by}] cosigned"
+    )]
+    QuorumMissing {
+        /// Name of the quorum in the policy.
+        quorum: String,
+        /// Names of the witnesses in the policy that cosigned.
+        cosigned_by: String,
+    },
+    /// A note that is no checkpoint is not by the one who should have signed it.
+    #[error("the note is not signed by `{name}`")]
+    NoteSignature {
+        /// Name of the key.
+        name: String,
+    },
     /// The index is not in the signed tree.
     #[error("the log path starts at index {index}, but the checkpoint covers only {size} entries")]
     IndexBeyondLog {
@@ -96,6 +118,55 @@ pub enum VerifyError {
         "the content is not what was settled: it does not have the digest that was committed to"
     )]
     Content,
+    /// The proof is of another kind than was asked for.
+    #[error("this is a {found}, not a {expected}")]
+    Kind {
+        /// What was asked for.
+        expected: &'static str,
+        /// What the first line of the extra data says.
+        found: &'static str,
+    },
+    /// The count of a list was changed.
+    #[error("the proof says that the batch has {found} {list}, its header says {header}")]
+    Count {
+        /// `postings` or `balances`.
+        list: &'static str,
+        /// What the proof says.
+        found: u64,
+        /// What the header says.
+        header: u64,
+    },
+    /// Commitment, index or path was changed.
+    #[error("the path does not lead from the commitment to the batch's balances root")]
+    BalancePath,
+    /// Something of an opened posting was changed; a posting's leaf tells no more.
+    #[error(
+        "the path does not lead from the opened posting to the batch's postings root: its content, salt, blinding or path was changed"
+    )]
+    PostingPath,
+    /// A posting of a conservation proof was changed.
+    #[error("the postings are not those of the batch: they do not have its postings root")]
+    PostingsRoot,
+    /// The postings of an asset do not sum to zero.
+    #[error("the postings of {asset} do not sum to zero with this blinding")]
+    Conservation {
+        /// The asset.
+        asset: String,
+    },
+    /// A member of a disclosure is refused.
+    #[error("member {index}: {reason}")]
+    Member {
+        /// Its index in the batch.
+        index: u64,
+        /// Why.
+        reason: Box<VerifyError>,
+    },
+    /// Two checkpoints that can both be true.
+    #[error("no fork: the two checkpoints do not contradict each other")]
+    NoFork,
+    /// The path of a fork's evidence proves nothing.
+    #[error("no fork is proved: the path does not lead to the newer checkpoint's root")]
+    ForkPath,
 }
 
 /// Why a policy cannot be used.
@@ -116,16 +187,6 @@ pub enum PolicyError {
         line: usize,
         /// What is wrong with it.
         reason: &'static str,
-    },
-    /// A part of the format that does not exist here yet; to ignore it would trust more than was asked.
-    #[error(
-        "policy line {line}: `{what}` is not supported yet; only `log` lines and `quorum none` are"
-    )]
-    NotSupportedYet {
-        /// One-based line number.
-        line: usize,
-        /// What it is.
-        what: &'static str,
     },
     /// No `quorum` line.
     #[error(

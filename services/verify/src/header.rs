@@ -1,6 +1,7 @@
 //! The batch header: the text that is an entry in the log.
 
 use crate::error::VerifyError;
+use crate::merkle::Hash;
 use crate::text;
 
 /// First line: the format and its version.
@@ -20,23 +21,48 @@ const FIELDS: [&str; 11] = [
     "previous",
 ];
 
-/// What a receipt's reader wants of a header.
-pub(crate) struct Header {
-    pub(crate) scheme: String,
-    pub(crate) batch: u64,
-    pub(crate) time_ms: i64,
-    pub(crate) cycle: Option<String>,
-    pub(crate) member_count: u64,
-    pub(crate) members_root: [u8; 32],
-    pub(crate) certificate: Option<[u8; 32]>,
-    pub(crate) sequence: u64,
-    pub(crate) chain: [u8; 32],
+/// The root of one of a batch's lists, and how many leaves it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListRoot {
+    /// Number of leaves.
+    pub count: u64,
+    /// RFC 6962 root over them.
+    pub root: Hash,
+}
+
+/// What a batch's entry in the log says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// The scheme's name.
+    pub scheme: String,
+    /// The batch's number in its scheme.
+    pub number: u64,
+    /// Record time in unix milliseconds.
+    pub time_ms: i64,
+    /// `<value date>/<number>` of the cycle; `None` for a gross batch.
+    pub cycle: Option<String>,
+    /// What settled.
+    pub members: ListRoot,
+    /// One account's change each.
+    pub postings: ListRoot,
+    /// The balances that the batch touched, as they are after it.
+    pub balances: ListRoot,
+    /// The hash of the run's certificate.
+    pub certificate: Option<Hash>,
+    /// The journal's sequence at the batch.
+    pub sequence: u64,
+    /// The journal's chain at the batch.
+    pub chain: Hash,
+    /// SHA-256 of the previous header's text; of the first one zeros.
+    pub previous: Hash,
 }
 
 impl Header {
-    /// Reads an entry that is in the log; so a malformed one is the log's fault.
-    pub(crate) fn parse(header: &str) -> Result<Self, VerifyError> {
-        let values = values(header)?;
+    /// Reads an entry of the log. It was signed, so that it is malformed is the log's fault.
+    ///
+    /// # Errors
+    /// The field that is not as the format wants it.
+    pub fn parse(header: &str) -> Result<Self, VerifyError> {
         let [
             scheme,
             batch,
@@ -49,24 +75,19 @@ impl Header {
             sequence,
             chain,
             previous,
-        ] = values;
-        let (member_count, members_root) = field("members", list(members))?;
-        field("postings", list(postings))?;
-        field("balances", list(balances))?;
-        field("previous", text::hash(previous))?;
+        ] = values(header)?;
         Ok(Self {
             scheme: field("scheme", printable(scheme))?,
-            batch: field("batch", text::number(batch))?,
-            time_ms: field(
-                "time",
-                time.parse().ok().filter(|ms: &i64| ms.to_string() == time),
-            )?,
+            number: field("batch", text::number(batch))?,
+            time_ms: field("time", milliseconds(time))?,
             cycle: field("cycle", optional(cycle, token))?,
-            member_count,
-            members_root,
+            members: field("members", list(members))?,
+            postings: field("postings", list(postings))?,
+            balances: field("balances", list(balances))?,
             certificate: field("certificate", optional(certificate, text::hash))?,
             sequence: field("sequence", text::number(sequence))?,
             chain: field("chain", text::hash(chain))?,
+            previous: field("previous", text::hash(previous))?,
         })
     }
 }
@@ -104,8 +125,12 @@ fn optional<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T
 }
 
 fn token(text: &str) -> Option<String> {
-    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    is_token.then(|| text.to_owned())
+    text::token(text).map(str::to_owned)
+}
+
+fn milliseconds(text: &str) -> Option<i64> {
+    let value: i64 = text.parse().ok()?;
+    (value.to_string() == text).then_some(value)
 }
 
 /// A name may have spaces: it is the rest of its line.
@@ -114,7 +139,10 @@ fn printable(text: &str) -> Option<String> {
     is_printable.then(|| text.to_owned())
 }
 
-fn list(text: &str) -> Option<(u64, [u8; 32])> {
+fn list(text: &str) -> Option<ListRoot> {
     let (count, root) = text.split_once(' ')?;
-    Some((text::number(count)?, text::hash(root)?))
+    Some(ListRoot {
+        count: text::number(count)?,
+        root: text::hash(root)?,
+    })
 }

@@ -1,39 +1,80 @@
-//! C2SP tlog-policy: which logs a bank trusts, and how many witnesses it asks for.
+//! C2SP tlog-policy: which logs one trusts, and which of their witnesses must have cosigned.
 //!
 //! Lines of items separated by spaces and tabs; empty lines and lines starting with `#` are ignored:
 //!
 //! ```text
 //! log <vkey> [<url>]
-//! quorum none
+//! witness <name> <vkey> [<url>]
+//! group <name> <k>|any|all <name>...
+//! quorum <name>|none
 //! ```
 //!
-//! `witness` and `group` lines, and any other quorum, are refused for now rather than ignored.
+//! A name must be defined above the line that uses it, and is a member of at most one group, so that each
+//! witness counts in one way. Of the format's octets only UTF-8 is taken.
 
-use ed25519_dalek::{Signature, VerifyingKey};
-
-use crate::error::PolicyError;
-use crate::merkle::sha256;
+use crate::error::{PolicyError, VerifyError};
+use crate::key::{KeyKind, VerifierKey};
+use crate::note::Cosignature;
 use crate::text;
 
 /// Longest policy that is taken, in bytes.
 pub const POLICY_BYTES_MAX: usize = 64 << 10;
 /// Most logs in a policy; the format asks for 32 at least.
 pub const LOGS_MAX: usize = 64;
-/// C2SP signed-note: the signature type of plain Ed25519.
-const TYPE_ED25519: u8 = 0x01;
+/// Most witnesses in a policy; the format asks for 32 at least. All of them and the log's own signatures fit
+/// into one note.
+pub const WITNESSES_MAX: usize = 32;
+/// Most groups in a policy; the format asks for 32 at least.
+pub const GROUPS_MAX: usize = 32;
+/// The predefined quorum.
+const NONE: &str = "none";
 
-/// Whom a bank trusts.
+/// Whom one trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    logs: Vec<LogKey>,
+    logs: Vec<Log>,
+    witnesses: Vec<Witness>,
+    /// In the order of their lines: a member is always before its group.
+    names: Vec<Name>,
+    /// Index into `names`.
+    quorum: Option<usize>,
 }
 
-/// A log's verifier key.
+/// A log of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LogKey {
-    pub(crate) name: String,
-    pub(crate) id: [u8; 4],
-    key: VerifyingKey,
+pub struct Log {
+    /// Its key, named by the log's origin.
+    pub key: VerifierKey,
+    /// Where it can be read.
+    pub url: Option<String>,
+}
+
+/// A witness of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    /// Its name in the policy; its key may have another one.
+    pub name: String,
+    /// The key that it cosigns with.
+    pub key: VerifierKey,
+    /// Where it can be asked: the submission prefix.
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Name {
+    name: String,
+    is_member: bool,
+    kind: NameKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum NameKind {
+    Witness,
+    /// At least so many of these must have cosigned.
+    Group {
+        threshold: usize,
+        members: Vec<usize>,
+    },
 }
 
 impl Policy {
@@ -42,262 +83,227 @@ impl Policy {
     /// # Errors
     /// A sentence with the line number.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let policy = Self::parse_lines(text)?;
+        if policy.logs.is_empty() {
+            return Err(PolicyError::LogMissing);
+        }
+        Ok(policy)
+    }
+
+    /// Reads a policy whose log is known from elsewhere, as an operator knows its own: the file may name it
+    /// too, or no log at all.
+    ///
+    /// # Errors
+    /// A sentence with the line number; 0 is the log's own key.
+    pub fn parse_with_log(text: &str, vkey: &str) -> Result<Self, PolicyError> {
+        let mut policy = Self::parse_lines(text)?;
+        if policy.logs.iter().all(|log| log.key.to_string() != vkey) {
+            let added = policy.add_log(vkey, None);
+            added.map_err(|reason| PolicyError::Line { line: 0, reason })?;
+        }
+        Ok(policy)
+    }
+
+    /// The logs that are trusted. Several keys of one origin are one log that rotates its keys.
+    #[must_use]
+    pub fn logs(&self) -> &[Log] {
+        &self.logs
+    }
+
+    /// The witnesses, in the order of their lines.
+    #[must_use]
+    pub fn witnesses(&self) -> &[Witness] {
+        &self.witnesses
+    }
+
+    /// The name of the quorum: a witness, a group or `none`.
+    #[must_use]
+    pub fn quorum(&self) -> &str {
+        self.quorum.map_or(NONE, |index| &self.names[index].name)
+    }
+
+    /// Whether the quorum is there, if the witnesses with these names cosigned.
+    #[must_use]
+    pub fn is_quorum<'a>(&self, cosigned_by: impl IntoIterator<Item = &'a str>) -> bool {
+        let cosigned_by: Vec<&str> = cosigned_by.into_iter().collect();
+        let mut holds = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            let is_there = match &name.kind {
+                NameKind::Witness => cosigned_by.contains(&name.name.as_str()),
+                NameKind::Group { threshold, members } => {
+                    members.iter().filter(|member| holds[**member]).count() >= *threshold
+                }
+            };
+            holds.push(is_there);
+        }
+        self.quorum.is_none_or(|index| holds[index])
+    }
+
+    pub(crate) fn check_quorum(&self, cosigned_by: &[Cosignature]) -> Result<(), VerifyError> {
+        let names = cosigned_by.iter().map(|by| by.witness.as_str());
+        match self.is_quorum(names.clone()) {
+            true => Ok(()),
+            false => Err(VerifyError::QuorumMissing {
+                quorum: self.quorum().to_owned(),
+                cosigned_by: names.collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    fn parse_lines(text: &str) -> Result<Self, PolicyError> {
         if text.len() > POLICY_BYTES_MAX {
             return Err(PolicyError::TooLong {
                 bytes: text.len(),
                 max: POLICY_BYTES_MAX,
             });
         }
-        let (mut policy, mut has_quorum) = (Self { logs: Vec::new() }, false);
+        let mut policy = Self {
+            logs: Vec::new(),
+            witnesses: Vec::new(),
+            names: Vec::new(),
+            quorum: None,
+        };
+        let mut has_quorum = false;
         for (line, content) in (1..).zip(text.split('\n')) {
             let wrong = |reason| PolicyError::Line { line, reason };
-            if content
-                .bytes()
-                .any(|byte| byte.is_ascii_control() && byte != b'\t')
-            {
+            let is_bad = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+            if content.bytes().any(is_bad) {
                 return Err(wrong("control character"));
             }
-            let items: Vec<&str> = content
-                .split([' ', '\t'])
-                .filter(|item| !item.is_empty())
-                .collect();
-            match items[..] {
-                [] => {}
-                [first, ..] if first.starts_with('#') => {}
-                ["log", vkey] | ["log", vkey, _] => policy.add(vkey).map_err(wrong)?,
-                ["log", ..] => return Err(wrong("`log <vkey> [<url>]` expected")),
-                ["quorum", _] if has_quorum => return Err(wrong("a second `quorum` line")),
-                ["quorum", "none"] => has_quorum = true,
-                ["quorum", _] => {
-                    return Err(PolicyError::NotSupportedYet {
-                        line,
-                        what: "quorum of witnesses",
-                    });
-                }
-                ["quorum", ..] => return Err(wrong("`quorum <name>` expected")),
-                ["witness", ..] => {
-                    return Err(PolicyError::NotSupportedYet {
-                        line,
-                        what: "witness",
-                    });
-                }
-                ["group", ..] => {
-                    return Err(PolicyError::NotSupportedYet {
-                        line,
-                        what: "group",
-                    });
-                }
-                _ => return Err(wrong("unknown keyword; `log` or `quorum` expected")),
+            let items = content.split([' ', '\t']).filter(|item| !item.is_empty());
+            let items: Vec<&str> = items.collect();
+            if items.first() == Some(&"quorum") && std::mem::replace(&mut has_quorum, true) {
+                return Err(wrong("a second `quorum` line"));
             }
+            policy.add(&items).map_err(wrong)?;
         }
-        match (has_quorum, policy.logs.is_empty()) {
-            (false, _) => Err(PolicyError::QuorumMissing),
-            (true, true) => Err(PolicyError::LogMissing),
-            (true, false) => Ok(policy),
+        match has_quorum {
+            true => Ok(policy),
+            false => Err(PolicyError::QuorumMissing),
         }
     }
 
-    /// The key with this name and id.
-    pub(crate) fn find(&self, name: &str, id: [u8; 4]) -> Option<&LogKey> {
-        self.logs
-            .iter()
-            .find(|log| log.name == name && log.id == id)
+    fn add(&mut self, items: &[&str]) -> Result<(), &'static str> {
+        match items[..] {
+            [] => Ok(()),
+            [first, ..] if first.starts_with('#') => Ok(()),
+            ["log", vkey] => self.add_log(vkey, None),
+            ["log", vkey, url] => self.add_log(vkey, Some(url)),
+            ["log", ..] => Err("`log <vkey> [<url>]` expected"),
+            ["witness", name, vkey] => self.add_witness(name, vkey, None),
+            ["witness", name, vkey, url] => self.add_witness(name, vkey, Some(url)),
+            ["witness", ..] => Err("`witness <name> <vkey> [<url>]` expected"),
+            ["group", name, threshold, ref members @ ..] if !members.is_empty() => {
+                self.add_group(name, threshold, members)
+            }
+            ["group", ..] => Err("`group <name> <k>|any|all <name>...` expected"),
+            ["quorum", NONE] => Ok(()),
+            ["quorum", name] => {
+                self.quorum = Some(self.find(name)?);
+                Ok(())
+            }
+            ["quorum", ..] => Err("`quorum <name>` expected"),
+            _ => Err("unknown keyword; `log`, `witness`, `group` or `quorum` expected"),
+        }
     }
 
-    fn add(&mut self, vkey: &str) -> Result<(), &'static str> {
-        let log = LogKey::parse(vkey)?;
-        if self.logs.iter().any(|other| other.key == log.key) {
+    fn add_log(&mut self, vkey: &str, url: Option<&str>) -> Result<(), &'static str> {
+        let key = VerifierKey::parse(vkey, KeyKind::Note)?;
+        if self.logs.iter().any(|log| log.key.is_same_key(&key)) {
             return Err("this key is already in a `log` line");
         }
-        if self.find(&log.name, log.id).is_some() {
+        let is_named = |log: &Log| log.key.is_named(key.name(), key.id());
+        if self.logs.iter().any(is_named) {
             return Err("another key in a `log` line has this name and id");
         }
         if self.logs.len() == LOGS_MAX {
             return Err("too many `log` lines");
         }
-        self.logs.push(log);
+        let url = url.map(str::to_owned);
+        self.logs.push(Log { key, url });
         Ok(())
     }
-}
 
-impl LogKey {
-    /// `name+hex(key id)+base64(type || public key)`; the base64 may hold a `+`.
-    fn parse(vkey: &str) -> Result<Self, &'static str> {
-        let mut parts = vkey.splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err("key is not `name+id+key`");
-        };
-        if name.is_empty() || name.contains(char::is_whitespace) {
-            return Err("key name is empty or has spaces");
+    fn add_witness(
+        &mut self,
+        name: &str,
+        vkey: &str,
+        url: Option<&str>,
+    ) -> Result<(), &'static str> {
+        let key = VerifierKey::parse(vkey, KeyKind::Cosignature)?;
+        let mut others = self.witnesses.iter();
+        // The key, and not only its name: a cosignature does not commit to the name.
+        if others.any(|other| other.key.is_same_key(&key)) {
+            return Err("this key is already in a `witness` line");
         }
-        let key = text::base64(key).ok_or("key is not canonical base64")?;
-        let hash = sha256(&[name.as_bytes(), b"\n", &key]);
-        let computed = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
-        if format!("{computed:08x}") != id {
-            return Err("key id does not belong to this name and key");
+        let is_named = |other: &Witness| other.key.is_named(key.name(), key.id());
+        if self.witnesses.iter().any(is_named) {
+            return Err("another key in a `witness` line has this name and id");
         }
-        let (&[TYPE_ED25519], bytes) = key.split_at_checked(1).ok_or("key is empty")? else {
-            return Err("key type is not Ed25519 (0x01)");
-        };
-        let bytes = bytes.try_into().map_err(|_| "key is not 32 bytes long")?;
-        let key = VerifyingKey::from_bytes(bytes).map_err(|_| "key is no Ed25519 public key")?;
-        if key.is_weak() {
-            return Err("key is weak: anyone can sign for it");
+        if self.witnesses.len() == WITNESSES_MAX {
+            return Err("too many `witness` lines");
         }
-        Ok(Self {
+        self.define(name, NameKind::Witness)?;
+        self.witnesses.push(Witness {
             name: name.to_owned(),
-            id: computed.to_be_bytes(),
             key,
-        })
+            url: url.map(str::to_owned),
+        });
+        Ok(())
     }
 
-    /// Whether `signature` is this key's over `text`, by the strict rules: one signature for one text.
-    pub(crate) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
-        let signature = Signature::from_slice(signature);
-        signature.is_ok_and(|signature| self.key.verify_strict(text.as_bytes(), &signature).is_ok())
+    fn add_group(
+        &mut self,
+        name: &str,
+        threshold: &str,
+        members: &[&str],
+    ) -> Result<(), &'static str> {
+        if self.names.len() - self.witnesses.len() == GROUPS_MAX {
+            return Err("too many `group` lines");
+        }
+        let threshold = match threshold {
+            "any" => 1,
+            "all" => members.len(),
+            number => text::number(number)
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|number| (1..=members.len()).contains(number))
+                .ok_or("`any`, `all` or a number from 1 to that of the members expected")?,
+        };
+        let mut indexes = Vec::with_capacity(members.len());
+        for member in members {
+            let index = self.find(member)?;
+            if std::mem::replace(&mut self.names[index].is_member, true) {
+                return Err("a name is a member of a group already");
+            }
+            indexes.push(index);
+        }
+        let members = indexes;
+        self.define(name, NameKind::Group { threshold, members })
+    }
+
+    fn define(&mut self, name: &str, kind: NameKind) -> Result<(), &'static str> {
+        if name == NONE {
+            return Err("the name `none` is predefined");
+        }
+        if self.names.iter().any(|other| other.name == name) {
+            return Err("this name is already defined");
+        }
+        self.names.push(Name {
+            name: name.to_owned(),
+            is_member: false,
+            kind,
+        });
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Result<usize, &'static str> {
+        let mut names = self.names.iter();
+        names
+            .position(|other| other.name == name)
+            .ok_or("a name is not defined above this line")
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    // The key and note of Go's sumdb/note tests.
-    const VKEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
-    const TEXT: &str = "If you think cryptography is the answer to your problem,\n\
-                        then you don't know what your problem is.\n";
-    const SIGNATURE: &str = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6\
-                             KE6RyyBwJnAM=";
-
-    #[test]
-    fn the_published_note_verifies() {
-        let key = LogKey::parse(VKEY).unwrap();
-        let blob = text::base64(SIGNATURE).unwrap();
-        assert_eq!(blob[..4], key.id);
-        assert!(key.verifies(TEXT, &blob[4..]));
-        assert!(!key.verifies(&TEXT.replace("answer", "Answer"), &blob[4..]));
-        assert!(!key.verifies(TEXT, &blob[3..]));
-        for bit in 32..blob.len() * 8 {
-            let mut blob = blob.clone();
-            blob[bit / 8] ^= 1 << (bit % 8);
-            assert!(!key.verifies(TEXT, &blob[4..]), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn published_bad_keys_are_refused() {
-        for start in 0..VKEY.len() {
-            for end in start + 1..=VKEY.len() {
-                let good = (start, end) == (0, VKEY.len());
-                assert_eq!(
-                    LogKey::parse(&VKEY[start..end]).is_ok(),
-                    good,
-                    "{}",
-                    &VKEY[start..end]
-                );
-            }
-        }
-        for at in 0..VKEY.len() {
-            let mut bytes = VKEY.as_bytes().to_vec();
-            bytes[at] += 1;
-            assert!(
-                LogKey::parse(std::str::from_utf8(&bytes).unwrap()).is_err(),
-                "byte {at}"
-            );
-        }
-        let check = |vkey: &str, reason: &str| assert_eq!(LogKey::parse(vkey), Err(reason));
-        check(
-            "PeterNeumann+cc469956+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TWBADKEY==",
-            "key is not canonical base64",
-        );
-        check(
-            "PeterNeumann+173116ae+ZRpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-            "key type is not Ed25519 (0x01)",
-        );
-        check(&vkey("a", &[1; 31]), "key is not 32 bytes long");
-        let mut identity = [0; 32];
-        identity[0] = 1;
-        check(&vkey("a", &identity), "key is weak: anyone can sign for it");
-    }
-
-    #[test]
-    fn policies() {
-        let check = |text: &str, error: &str| {
-            let text = text.replace("KEY", VKEY);
-            match Policy::parse(&text) {
-                Ok(_) => assert_eq!(error, "", "{text}"),
-                Err(found) => assert!(
-                    !error.is_empty() && found.to_string().contains(error),
-                    "{text}: {found}"
-                ),
-            }
-        };
-        check("log KEY\nquorum none\n", "");
-        check("log KEY\nquorum none", "");
-        check("quorum none\nlog KEY https://log.example/\n", "");
-        check(
-            "# our log\n\n \t # indented\n\tlog\t KEY \nquorum  none\n",
-            "",
-        );
-        check("log KEY\n", "no `quorum` line");
-        check("quorum none\n", "no `log` line");
-        check("", "no `quorum` line");
-        check(
-            "log KEY\nquorum none\nquorum none\n",
-            "line 3: a second `quorum`",
-        );
-        check(
-            "log KEY\nlog KEY\nquorum none\n",
-            "line 2: this key is already",
-        );
-        check(
-            "log\nquorum none\n",
-            "line 1: `log <vkey> [<url>]` expected",
-        );
-        check(
-            "log KEY a b\nquorum none\n",
-            "line 1: `log <vkey> [<url>]` expected",
-        );
-        check("log KEY\nquorum\n", "line 2: `quorum <name>` expected");
-        check(
-            "log KEY\nquorum w\n",
-            "line 2: `quorum of witnesses` is not supported yet",
-        );
-        check("witness w KEY\n", "line 1: `witness` is not supported yet");
-        check("group g all w\n", "line 1: `group` is not supported yet");
-        check("log KEY\nLog KEY\nquorum none\n", "line 2: unknown keyword");
-        check("log KEY\r\nquorum none\r\n", "line 1: control character");
-        check("log x\nquorum none\n", "line 1: key is not");
-        check(&"#".repeat(POLICY_BYTES_MAX + 1), "too long");
-    }
-
-    #[test]
-    fn a_policy_may_have_many_logs() {
-        let lines = |count: u8| -> String {
-            let key = |seed| {
-                ed25519_dalek::SigningKey::from_bytes(&[seed; 32])
-                    .verifying_key()
-                    .to_bytes()
-            };
-            let lines = (1..=count).map(|seed| format!("log {}\n", vkey("log", &key(seed))));
-            lines.chain(["quorum none\n".to_owned()]).collect()
-        };
-        assert_eq!(
-            Policy::parse(&lines(LOGS_MAX as u8)).unwrap().logs.len(),
-            LOGS_MAX
-        );
-        assert!(Policy::parse(&lines(LOGS_MAX as u8 + 1)).is_err());
-    }
-
-    fn vkey(name: &str, key: &[u8]) -> String {
-        use base64::Engine as _;
-        let key = [&[TYPE_ED25519], key].concat();
-        let id = sha256(&[name.as_bytes(), b"\n", &key]);
-        let id = u32::from_be_bytes([id[0], id[1], id[2], id[3]]);
-        format!(
-            "{name}+{id:08x}+{}",
-            base64::engine::general_purpose::STANDARD.encode(&key)
-        )
-    }
-}
+#[path = "policy_tests.rs"]
+mod tests;

@@ -158,7 +158,7 @@ impl State {
                 .assets()
                 .iter()
                 .any(|asset| asset.agent == bic),
-            Caller::Operator | Caller::Treasury => true,
+            Caller::Operator | Caller::Treasury | Caller::Auditor => true,
         };
         if !known {
             return Err(not_found("bic", "is no participant, or no asset's agent"));

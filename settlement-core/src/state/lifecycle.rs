@@ -88,12 +88,31 @@ impl State {
         })
     }
 
+    /// The run that a journaled result is of, over the cycle's inputs as they stand and the caps that it
+    /// says it read: so that an auditor can run it again. `None` if the result is stale, or no run's.
+    pub fn run_request_of(&self, result: &RunResult) -> Option<RunRequest> {
+        let cycle = self.cycle(result.cycle)?;
+        if !self.is_fresh(cycle, result) {
+            return None;
+        }
+        Some(RunRequest {
+            cycle: cycle.name,
+            version: cycle.version,
+            problem: self.cycle_problem_with(cycle, result.caps.clone()).ok()?,
+            weights: self.weights(cycle),
+        })
+    }
+
+    fn is_fresh(&self, cycle: &Cycle, result: &RunResult) -> bool {
+        may_run(cycle) && cycle.version == result.version && !self.has_outcome(cycle)
+    }
+
     /// What a run's result leads to; nothing if its inputs are no longer the cycle's.
     pub(super) fn decide_ran(&self, result: &RunResult) -> Vec<Event> {
         let Some(cycle) = self.cycle(result.cycle) else {
             return Vec::new();
         };
-        let fresh = may_run(cycle) && cycle.version == result.version && !self.has_outcome(cycle);
+        let fresh = self.is_fresh(cycle, result);
         let count = u32::try_from(cycle.waiting_count()).unwrap_or(u32::MAX);
         let settled = Bitmap::from_bytes(count, &result.settled);
         let Some(settled) = settled.ok().filter(|_| fresh) else {

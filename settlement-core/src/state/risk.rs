@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::ids::{AccountId, AssetId, ParticipantId};
 use crate::rejection::Rejection;
 use crate::risk::{FrozenValue, Funding, HAIRCUT_SCALE, Model, RiskLine, SettlementOrder};
-use crate::run::{AssetValue, FLOOR_NONE, Problem, Span};
+use crate::run::{AssetValue, Cap, FLOOR_NONE, Problem, ProblemError, Span};
 use crate::shared::Freeze;
 use crate::sorted::Sorted;
 use crate::view::CycleState;
@@ -256,15 +256,25 @@ impl State {
 
     /// What a run of the cycle would read.
     pub(super) fn cycle_problem(&self, cycle: &Cycle) -> Problem {
+        let legs = cycle.waiting().flat_map(|member| member.legs);
+        let caps = self.run_caps(cycle.name.value_date, legs.copied());
+        let problem = self.cycle_problem_with(cycle, caps);
+        problem.expect("caps name what is there")
+    }
+
+    /// The same, with caps as they were read at another time: an error if they cannot have been.
+    pub(super) fn cycle_problem_with(
+        &self,
+        cycle: &Cycle,
+        caps: Vec<Cap>,
+    ) -> Result<Problem, ProblemError> {
         let accounts = self.accounts.len();
         let mut funds: Vec<i64> = cycle.funds.iter().copied().collect();
         funds.resize(accounts, 0);
-        let legs = cycle.waiting().flat_map(|member| member.legs);
-        let caps = self.run_caps(cycle.name.value_date, legs.copied());
-        let capped = |problem: Problem| problem.with_caps(caps).expect("caps name what is there");
         if cycle.model.funding == Funding::Prefunded {
             let empty = Problem::new(funds, vec![0; accounts]);
-            return cycle.problem(capped(empty.expect("as many floors as funds")));
+            let empty = empty.expect("as many floors as funds");
+            return Ok(cycle.problem(empty.with_caps(caps)?));
         }
         let assets: Vec<AssetValue> = cycle
             .values
@@ -283,9 +293,8 @@ impl State {
         let base_decimals = self.base_asset().decimals;
         let empty = Problem::new(funds, floors).expect("as many floors as funds");
         let empty = empty.with_spans(base_decimals, assets, spans);
-        cycle.problem(capped(
-            empty.expect("decided: values are in range, accounts are known"),
-        ))
+        let empty = empty.expect("decided: values are in range, accounts are known");
+        Ok(cycle.problem(empty.with_caps(caps)?))
     }
 
     /// The spans of participants with tests; those may not be short in what has no value.

@@ -478,6 +478,9 @@ async fn a_receipt_is_verified_offline() {
         .run(&bank, "batch show 99")
         .await
         .exits(1, "NOT_FOUND");
+    let checkpoint = "checkpoint --policy-out again.txt";
+    shell.run("", checkpoint).await.exits(0, "");
+    assert_eq!(shell.read("again.txt"), shell.read("policy.txt"));
     // Offline: the server is gone.
     town.world.server.kill();
     let verified = shell

@@ -254,9 +254,6 @@ async fn a_flipped_bit_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_and_damaged_files_are_named() {
     let stopped = Stopped::new().await;
-    let entries = fs::metadata(stopped.data().join("ledger/entries"))
-        .unwrap()
-        .len();
     type Damage = (&'static str, Box<dyn Fn(&Path)>, &'static [&'static str]);
     let cases: Vec<Damage> = vec![
         (
@@ -287,28 +284,38 @@ async fn lost_and_damaged_files_are_named() {
         ),
         (
             "ledger entry",
-            Box::new(|data| flip(&data.join("ledger/entries"), 60, 3)),
-            &["ledger/entries", "offset"],
+            Box::new(|data| flip(&newest(data, BUNDLES), 60, 3)),
+            &["tile/entries/000", "offset"],
         ),
         (
             "ledger entries cut",
-            Box::new(move |data| {
-                let file = fs::OpenOptions::new()
-                    .write(true)
-                    .open(data.join("ledger/entries"));
-                file.unwrap().set_len(entries - 10).unwrap();
+            Box::new(|data| {
+                let path = newest(data, BUNDLES);
+                let length = fs::metadata(&path).unwrap().len();
+                let file = fs::OpenOptions::new().write(true).open(path);
+                file.unwrap().set_len(length - 10).unwrap();
             }),
-            &["ledger/entries"],
+            &["tile/entries/000"],
+        ),
+        (
+            "tile",
+            Box::new(|data| flip(&newest(data, TILES), 40, 3)),
+            &["tile/0/000", "offset 32"],
         ),
         (
             "checkpoint",
-            Box::new(|data| flip(&data.join("ledger/checkpoint"), 40, 1)),
+            Box::new(|data| flip(&data.join("ledger/public/checkpoint"), 40, 1)),
             &["checkpoint"],
         ),
         (
-            "key gone",
-            Box::new(|data| fs::remove_file(data.join("ledger/key")).unwrap()),
+            "keys gone",
+            Box::new(|data| fs::remove_dir_all(data.join("keys")).unwrap()),
             &["ledger"],
+        ),
+        (
+            "another passphrase",
+            Box::new(|data| fs::write(data.join("keys.passphrase"), "another").unwrap()),
+            &["passphrase"],
         ),
     ];
     for (at, (name, damage, words)) in cases.into_iter().enumerate() {
@@ -318,20 +325,36 @@ async fn lost_and_damaged_files_are_named() {
     }
 }
 
+/// Of a log with fewer than 256 entries.
+const BUNDLES: &str = "ledger/public/tile/entries/000.p";
+const TILES: &str = "ledger/public/tile/0/000.p";
+
+/// The widest partial tile.
+fn newest(data: &Path, partials: &str) -> PathBuf {
+    let files = fs::read_dir(data.join(partials)).unwrap();
+    let width =
+        |path: &PathBuf| -> u32 { path.file_name().unwrap().to_str().unwrap().parse().unwrap() };
+    let paths = files.map(|file| file.unwrap().path());
+    paths.max_by_key(width).unwrap()
+}
+
 /// An entry that was being written when the process died was promised to nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_ledger_entry_is_written_again() {
     let mut stopped = Stopped::new().await;
-    for (case, torn) in [&b"\x05"[..], &[200, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7]]
+    for (case, torn) in [&b"\x05"[..], &[0, 200, 3, 4, 5, 6, 7]]
         .into_iter()
         .enumerate()
     {
         let data = stopped.copy(&format!("entry-{case}"));
-        let entries = data.join("ledger/entries");
-        let intact = fs::read(&entries).unwrap();
-        write(&entries, intact.len() as u64, torn);
+        let public = data.join("ledger/public");
+        let intact = fs::read(newest(&data, BUNDLES)).unwrap();
+        // What was being written lies beside, until the rename.
+        fs::write(data.join("ledger/bundle.new"), [&intact, torn].concat()).unwrap();
+        fs::write(data.join("ledger/tile.new"), torn).unwrap();
         stopped.check(&data).await;
-        assert!(fs::read(&entries).unwrap().starts_with(&intact));
+        let after = fs::read(newest(&data, BUNDLES)).unwrap();
+        assert!(after.starts_with(&intact), "{}", public.display());
     }
 }
 
@@ -345,8 +368,8 @@ async fn what_follows_the_journal_is_rebuilt_equal() {
     for gone in [
         &[][..],
         &["read-model.sqlite"],
-        &["members"],
-        &["read-model.sqlite", "members"],
+        &["batches"],
+        &["read-model.sqlite", "batches"],
     ] {
         for name in gone {
             let path = data.join(name);

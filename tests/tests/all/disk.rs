@@ -66,7 +66,7 @@ async fn a_failing_disk_stops_the_server() {
 async fn a_failing_follower_stops_nothing() {
     for (file, call, at) in [
         ("read-model.sqlite-wal", "pwrite64", 9),
-        ("ledger/entries", "fdatasync", 2),
+        ("ledger/bundle.new", "fsync", 2),
         ("ledger/checkpoint.new", "fsync", 2),
     ] {
         let dir = directory();

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each crate, and all of ours that it may depend on (not counting tests).
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("fx", &[]),
     ("settlement-core", &["fx"]),
     ("valuta-proto", &[]),
     ("valuta-journal", &[]),
     ("valuta-kafka", &["valuta-journal"]),
-    ("valuta-ledger", &[]),
+    ("valuta-keys", &[]),
+    ("valuta-ledger", &["valuta-keys"]),
     ("valuta-verify", &[]),
+    ("valuta-witness", &["valuta-keys", "valuta-verify"]),
     ("valuta-engine", &["settlement-core", "valuta-journal"]),
     (
         "valuta-projector",
@@ -46,12 +48,14 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "valuta-gateway",
             "valuta-journal",
             "valuta-kafka",
+            "valuta-keys",
             "valuta-ledger",
             "valuta-link",
             "valuta-projector",
             "valuta-proto",
             "valuta-relay",
             "valuta-verify",
+            "valuta-witness",
         ],
     ),
 ];

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod audit;
 mod cli;
 mod cluster;
 mod crash;
@@ -14,7 +15,9 @@ mod house;
 mod input;
 mod journey;
 mod load;
+mod log;
 mod metrics;
 mod offline;
 mod refeed;
 mod support;
+mod validating;

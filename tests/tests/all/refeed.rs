@@ -16,15 +16,16 @@ use std::sync::atomic::AtomicBool;
 use valuta_journal::{
     FileJournal, FileJournalOptions, Journal, JournalReader, MemoryJournal, Record, Source,
 };
+use valuta_keys::KeyRing;
 use valuta_ledger::{Ledger, LedgerReader, LogKey};
-use valuta_relay::{MemberFiles, Relay};
+use valuta_relay::{BatchFiles, Relay};
 use valuta_tests::Server;
 use valuta_tests::scheme::World;
 
 const ORIGIN: &str = "valuta.log/refeed";
 
 /// Works on a server until some cycles have completed, and stops it in order.
-async fn make_journal(data: &Path, seed: u64) {
+pub async fn make_journal(data: &Path, seed: u64) {
     let mut world = World::start(data).await.unwrap();
     let load = Load::new();
     load.fund(&world).await.unwrap();
@@ -50,14 +51,14 @@ async fn make_journal(data: &Path, seed: u64) {
     assert_eq!(world.server.stop().unwrap(), Some(0));
 }
 
-fn open(data: &Path) -> FileJournal {
+pub fn open(data: &Path) -> FileJournal {
     let options = FileJournalOptions::default();
     FileJournal::create_or_open(&data.join("journal"), options)
         .unwrap()
         .0
 }
 
-fn records(mut reader: Box<dyn JournalReader>) -> Vec<Record> {
+pub fn records(mut reader: Box<dyn JournalReader>) -> Vec<Record> {
     std::iter::from_fn(|| reader.next().unwrap()).collect()
 }
 
@@ -144,11 +145,10 @@ fn journal_again(inputs: &[Done<'_>], random: &mut Random, size_max: u64) -> Mem
 
 /// Header texts of everything that a relay makes of a journal.
 fn headers(journal: &impl Journal, dir: &Path) -> Vec<String> {
-    std::fs::create_dir_all(dir.join("ledger")).unwrap();
-    let key = LogKey::load_or_create(&dir.join("ledger").join("key"), ORIGIN).unwrap();
+    let key = LogKey::from_seed(ORIGIN, &[7; 32]).unwrap();
     let ledger = Ledger::open(&dir.join("ledger"), key).unwrap();
     let reader = ledger.reader();
-    let files = MemberFiles::open(&dir.join("members")).unwrap();
+    let files = BatchFiles::open(&dir.join("members")).unwrap();
     let relay = Relay::new(
         journal.reader(None).unwrap(),
         journal.lookup(),
@@ -220,7 +220,9 @@ fn check(data: &Path, dir: &Path, seed: u64) {
     assert!(replayed.conserves());
 
     // The relay over the same records gives the very texts that the server anchored.
-    let key = LogKey::load(&data.join("ledger").join("key")).unwrap();
+    let passphrase = std::fs::read_to_string(data.join("keys.passphrase")).unwrap();
+    let ring = KeyRing::open(&data.join("keys"), passphrase.trim_end()).unwrap();
+    let key = LogKey::from_ring(&ring, ring.list()[0].name()).unwrap();
     let anchored = texts(&Ledger::open(&data.join("ledger"), key).unwrap().reader());
     assert!(anchored.len() > 3);
     assert_eq!(headers(&journal, &dir.join("same")), anchored);

@@ -7,6 +7,8 @@
 //! | a failed call | `NotFound NOT_FOUND cycle -`: gRPC code, reason, field, ISO code |
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -520,6 +522,21 @@ impl tonic::codec::Decoder for RawCodec {
         prost::bytes::Buf::copy_to_slice(from, &mut item);
         Ok(Some(item))
     }
+}
+
+/// A plain HTTP request: status and body.
+pub fn http(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    let mut connection = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
 }
 
 /// The tests' own random numbers: the same for the same seed, for ever.

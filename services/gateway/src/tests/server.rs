@@ -87,7 +87,15 @@ async fn reflection_lists_the_services() {
         .into_iter()
         .map(|service| service.name)
         .collect();
-    for service in ["Payment", "Fx", "Settlement", "Treasury", "Ledger", "Admin"] {
+    for service in [
+        "Payment",
+        "Fx",
+        "Settlement",
+        "Treasury",
+        "Ledger",
+        "Audit",
+        "Admin",
+    ] {
         let name = format!("valuta.v1.{service}Service");
         assert!(names.contains(&name), "{name} in {names:?}");
     }

@@ -1,8 +1,8 @@
 //! Records that come from elsewhere, as they stand there: with epochs, and records without inputs.
 
 use valuta_journal::{
-    AppendError, Cursor, FileJournal, FileJournalOptions, FileReader, Journal, Record,
-    RecordHeader, Source, chain_after,
+    AppendError, Cursor, FileJournal, FileJournalOptions, FileReader, Journal, JournalReader,
+    Record, RecordHeader, Source, chain_after,
 };
 
 use crate::support::{

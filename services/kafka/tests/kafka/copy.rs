@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use valuta_journal::{FileJournal, FileJournalOptions, FileReader, Record, Source};
+use valuta_journal::{FileJournal, FileJournalOptions, FileReader, JournalReader, Record, Source};
 use valuta_kafka::{CopyWriter, KafkaConfig, KafkaError};
 
-use crate::support::{SOON, append, drain, lead, open, topic};
+use crate::support::{SOON, append, drain, journal, lead, open, topic};
 
 fn file(dir: &Path) -> FileJournal {
     FileJournal::create_or_open(dir, FileJournalOptions::default())
@@ -114,4 +114,41 @@ fn an_empty_journal_moves_too_and_nothing_is_written_over() {
     append(&mut lead(&open(&config), 1), 1, 10);
     let refused = CopyWriter::create(&config, id).err().unwrap();
     assert!(matches!(refused, KafkaError::Refused { .. }), "{refused}");
+}
+
+/// Whoever keeps a copy from elsewhere goes on after any record, and its copy is whole.
+#[test]
+fn a_follower_is_given_started_epochs_too_from_any_place() {
+    let config = journal();
+    let log = open(&config);
+    for life in 1..=3 {
+        let mut writer = lead(&log, life);
+        (0..3).for_each(|_| {
+            append(&mut writer, 2, 10);
+        });
+    }
+    drop(lead(&log, 9));
+    log.wait_caught_up(SOON).unwrap();
+    let mut copy = log.copy().unwrap();
+    let all: Vec<_> = std::iter::from_fn(|| copy.next_any().unwrap()).collect();
+    let epochs = all.iter().filter(|record| record.header.starts_epoch());
+    assert_eq!((epochs.count(), all.len()), (4, 13));
+
+    let mut reader = log.reader(None).unwrap();
+    let mut places = vec![None];
+    while reader.next().unwrap().is_some() {
+        places.push(Some(reader.cursor()));
+    }
+    for place in places {
+        let mut reader = log.reader(place).unwrap();
+        let rest: Vec<_> = std::iter::from_fn(|| reader.next_any().unwrap()).collect();
+        let is_before =
+            |record: &&Record| place.is_some_and(|place| record.chain_after == place.chain);
+        let at = all.iter().position(|record| is_before(&record));
+        assert_eq!(rest, all[at.map_or(0, |at| at + 1)..], "{place:?}");
+    }
+    let next = append(&mut lead(&log, 4), 1, 10);
+    let rest: Vec<_> = std::iter::from_fn(|| reader.next_any().unwrap()).collect();
+    assert_eq!(rest.len(), 3, "two epochs and the record");
+    assert_eq!(rest[2].chain_after, next.chain);
 }

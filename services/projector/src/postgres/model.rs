@@ -9,6 +9,7 @@ use crate::model::{
 };
 use crate::pool::Pool;
 use crate::store::StoreError;
+use fx::AssetCode;
 use settlement_core::command::Position;
 use settlement_core::ids::{BatchNumber, Bic, Sequence};
 use std::sync::Arc;
@@ -105,6 +106,15 @@ impl ReadModel for PostgresReadModel {
 
     fn batch(&self, number: BatchNumber) -> Result<Option<BatchRow>, StoreError> {
         self.read(|session| read::batch(session, number))
+    }
+
+    fn changed_by(
+        &self,
+        holder: Bic,
+        asset: AssetCode,
+        until: BatchNumber,
+    ) -> Result<Option<BatchNumber>, StoreError> {
+        self.read(|session| read::changed_by(session, holder, asset, until))
     }
 
     fn batches(&self, filter: &BatchFilter) -> Result<Vec<BatchRow>, StoreError> {

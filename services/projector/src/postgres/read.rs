@@ -265,6 +265,24 @@ fn run_order(row: &Row, at: usize) -> Result<Option<RunOrder>, Fault> {
     order.map(Some).ok_or(Fault::Damaged("an order"))
 }
 
+pub(super) fn changed_by(
+    session: &mut Session,
+    holder: Bic,
+    asset: AssetCode,
+    until: BatchNumber,
+) -> Result<Option<BatchNumber>, Fault> {
+    let row = session.query_opt(
+        "SELECT MAX(p.batch) FROM posting_rows p JOIN asset_rows a ON a.id = p.asset
+         WHERE p.holder = $1 AND a.code = $2 AND p.batch <= $3",
+        &[&holder.to_string(), &asset.to_string(), &int(until)],
+    )?;
+    let newest = row
+        .as_ref()
+        .map(|row| get::<Option<i64>>(row, 0))
+        .transpose()?;
+    Ok(newest.flatten().and_then(|batch| batch.try_into().ok()))
+}
+
 fn postings(session: &mut Session, batch: BatchNumber) -> Result<Vec<PostingRow>, Fault> {
     let rows = session.query(
         "SELECT p.holder, a.code, a.decimals, p.mirror, p.amount, p.balance

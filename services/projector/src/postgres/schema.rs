@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use refinery::{Migration, Runner};
 
 /// Oldest first: name, and what it does.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     (
         "V1__tables",
         include_str!("../../migrations/V1__tables.sql"),
@@ -24,6 +24,10 @@ const MIGRATIONS: [(&str, &str); 4] = [
     (
         "V4__completed_cycles",
         include_str!("../../migrations/V4__completed_cycles.sql"),
+    ),
+    (
+        "V5__postings_by_account",
+        include_str!("../../migrations/V5__postings_by_account.sql"),
     ),
 ];
 /// Says which migrations have run: what a schema of ours is known by.

@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::pool::Pool;
 use crate::store::StoreError;
+use fx::AssetCode;
 use rusqlite::{Connection, OpenFlags};
 use settlement_core::command::Position;
 use settlement_core::ids::{BatchNumber, Bic, Sequence};
@@ -97,6 +98,15 @@ impl ReadModel for SqliteReadModel {
 
     fn batch(&self, number: BatchNumber) -> Result<Option<BatchRow>, StoreError> {
         self.read(|connection| read::batch(connection, number))
+    }
+
+    fn changed_by(
+        &self,
+        holder: Bic,
+        asset: AssetCode,
+        until: BatchNumber,
+    ) -> Result<Option<BatchNumber>, StoreError> {
+        self.read(|connection| read::changed_by(connection, holder, asset, until))
     }
 
     fn batches(&self, filter: &BatchFilter) -> Result<Vec<BatchRow>, StoreError> {

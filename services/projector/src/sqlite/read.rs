@@ -204,6 +204,24 @@ fn batch_row(row: &Row<'_>) -> Result<BatchRow> {
     })
 }
 
+pub(super) fn changed_by(
+    connection: &Connection,
+    holder: Bic,
+    asset: AssetCode,
+    until: BatchNumber,
+) -> Result<Option<BatchNumber>> {
+    let newest: Option<i64> = connection
+        .prepare_cached(
+            "SELECT MAX(p.batch) FROM postings p JOIN assets a ON a.id = p.asset
+             WHERE p.holder = ?1 AND a.code = ?2 AND p.batch <= ?3",
+        )?
+        .query_row(
+            params![holder.to_string(), asset.to_string(), int(until)],
+            |row| row.get(0),
+        )?;
+    Ok(newest.and_then(|batch| batch.try_into().ok()))
+}
+
 fn postings(connection: &Connection, batch: BatchNumber) -> Result<Vec<PostingRow>> {
     connection
         .prepare_cached(

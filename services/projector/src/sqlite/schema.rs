@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// Raised with every change of the tables. There is no migration: an older read model is rebuilt.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 const CREATE: &str = "
 CREATE TABLE valuta_schema (version INTEGER NOT NULL);
@@ -65,6 +65,7 @@ CREATE TABLE postings (
     mirror INTEGER NOT NULL, amount TEXT NOT NULL, balance TEXT NOT NULL,
     PRIMARY KEY (batch, posting_index)
 ) WITHOUT ROWID;
+CREATE INDEX postings_by_account ON postings (holder, asset, batch);
 -- From the ledger's side; may come before the batch.
 CREATE TABLE anchors (batch INTEGER PRIMARY KEY, log_index INTEGER NOT NULL, header TEXT NOT NULL);
 CREATE TABLE cycles (

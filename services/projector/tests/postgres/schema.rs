@@ -129,8 +129,8 @@ fn takes_over_or_refuses() {
             "at 5",
         ),
         (
-            "UPDATE valuta.schema_history SET version = 99 WHERE version = 4",
-            "has schema version 99, this program knows up to 4",
+            "UPDATE valuta.schema_history SET version = 99 WHERE version = 5",
+            "has schema version 99, this program knows up to 5",
         ),
         (
             "UPDATE valuta.schema_history SET checksum = '1' WHERE version = 1;

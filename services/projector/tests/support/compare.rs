@@ -168,6 +168,18 @@ fn same_batches(found: &impl ReadModel, expected: &impl ReadModel, bics: &[Bic],
         );
         let batch = expected.batch(row.number).unwrap();
         assert_eq!(found.batch(row.number).unwrap(), batch, "{name}");
+        for line in batch.iter().flat_map(|batch| &batch.postings) {
+            let (holder, asset) = (line.participant, line.asset.code);
+            for until in [row.number - 1, row.number] {
+                assert_eq!(
+                    found.changed_by(holder, asset, until).unwrap(),
+                    expected.changed_by(holder, asset, until).unwrap(),
+                    "{name}: {line:?}, {until}"
+                );
+            }
+            let newest = found.changed_by(holder, asset, row.number);
+            assert_eq!(newest.unwrap(), Some(row.number), "{name}");
+        }
         same_members(found, expected, bics, row.number, name);
     }
     assert_eq!(found.batch(0).unwrap(), None);

@@ -87,6 +87,10 @@ impl JournalReader for Paused {
         self.reader.next()
     }
 
+    fn next_any(&mut self) -> Result<Option<Record>, ReadError> {
+        self.next()
+    }
+
     fn cursor(&self) -> Cursor {
         self.reader.cursor()
     }

@@ -21,6 +21,10 @@ impl JournalReader for Stopping {
         Ok(next)
     }
 
+    fn next_any(&mut self) -> Result<Option<Record>, ReadError> {
+        self.next()
+    }
+
     fn cursor(&self) -> Cursor {
         self.reader.cursor()
     }

@@ -1,5 +1,6 @@
 //! The naive read model: keeps every row in vectors, and answers each question by looking at all.
 
+use fx::AssetCode;
 use settlement_core::command::{AssetLine, Position};
 use settlement_core::ids::{BatchNumber, Bic, ParticipantId, Sequence};
 use settlement_core::view::{AssetView, InstructionAnswer, Status, Waiting};
@@ -358,6 +359,24 @@ impl ReadModel for Oracle {
                 .collect(),
             ..tables.batch_row(batch)
         }))
+    }
+
+    fn changed_by(
+        &self,
+        holder: Bic,
+        asset: AssetCode,
+        until: BatchNumber,
+    ) -> Result<Option<BatchNumber>, StoreError> {
+        let tables = self.0.lock().unwrap();
+        let batches = tables.committed.batches.iter();
+        let changed = batches.filter(|batch| {
+            let rows = batch.postings.iter().map(|row| tables.posting_row(row));
+            batch.number <= until
+                && rows
+                    .into_iter()
+                    .any(|row| row.participant == holder && row.asset.code == asset)
+        });
+        Ok(changed.map(|batch| batch.number).max())
     }
 
     fn batches(&self, filter: &BatchFilter) -> Result<Vec<BatchRow>, StoreError> {

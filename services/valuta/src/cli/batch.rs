@@ -1,5 +1,6 @@
 //! `batch` and `receipt`: what settled together, and the proof of it.
 
+use super::proofs::PolicyOut;
 use super::text::{self, present};
 use crate::client::{CliError, Connection};
 use crate::output::{Cell, Format, Section, print, print_text};
@@ -46,9 +47,8 @@ pub struct ReceiptArgs {
     /// Wait until it is anchored
     #[arg(long)]
     wait: bool,
-    /// Write the server's policy to this file: compare its key with one that came another way
-    #[arg(long, value_name = "FILE")]
-    policy_out: Option<PathBuf>,
+    #[command(flatten)]
+    policy: PolicyOut,
 }
 
 const BATCH_COLUMNS: [&str; 9] = [
@@ -170,12 +170,9 @@ pub async fn receipt(
     };
     let mut ledger = connection.ledger();
     let answer = ledger.get_receipt(request).await?.into_inner();
-    if let Some(path) = &args.policy_out {
-        let checkpoint = ledger
-            .get_checkpoint(v1::GetCheckpointRequest {})
-            .await?
-            .into_inner();
-        std::fs::write(path, checkpoint.policy).map_err(|error| CliError::file(path, &error))?;
+    if args.policy.is_asked() {
+        let checkpoint = ledger.get_checkpoint(v1::GetCheckpointRequest {}).await?;
+        args.policy.write(&checkpoint.into_inner().policy)?;
     }
     let Some(path) = &args.out else {
         print_text(&answer.receipt);

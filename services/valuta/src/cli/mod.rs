@@ -12,7 +12,10 @@
 //! | `cycle`             | `cycle`                                                               |
 //! | `movements`         | `deposit`, `withdraw`, `pay-in`, `pay-out`, `transfer`                |
 //! | `batch`             | `batch`, `receipt`                                                    |
+//! | `proofs`            | `checkpoint`, `balance-proof`, `postings`, `conservation`, `disclose` |
 //! | `verify`            | `verify`, offline                                                     |
+//! | `log`, `audit`      | `log`, `audit`: a log, and a journal, checked by an outsider          |
+//! | `keys`              | `keys`: of a data directory                                           |
 //! | `calendar`          | `calendar`, offline                                                   |
 //! | `rates`             | `rates`; with `rates_import` for the ECB's files                      |
 //! | `quotes`            | `quote`                                                               |
@@ -20,6 +23,7 @@
 //! | `solve`, `net`      | `solve`, `net`, offline, from a `queue_file`                          |
 //! | `operate`           | `token`, `time`, `status`                                             |
 
+mod audit;
 mod batch;
 mod calendar;
 mod conditions;
@@ -27,11 +31,14 @@ mod cycle;
 mod fx;
 mod instruction_file;
 mod instruction_json;
+mod keys;
+mod log;
 mod movements;
 mod net;
 mod operate;
 pub mod payments;
 mod positions;
+mod proofs;
 mod queue_file;
 mod quotes;
 mod rates;
@@ -82,7 +89,7 @@ pub enum Command {
     Explain(treasury::ExplainArgs),
     /// Everything that waits for a run, explained, in queue order
     Waiting(treasury::WaitingArgs),
-    /// What would settle if; changes nothing (treasury and operator)
+    /// What would settle if; changes nothing (treasury, auditor and operator)
     WhatIf(treasury::WhatIfArgs),
     /// What accounts need on each of the next value dates
     Funding(treasury::FundingArgs),
@@ -110,8 +117,26 @@ pub enum Command {
     Batch(batch::BatchCommand),
     /// Fetch the receipt of a settled instruction
     Receipt(batch::ReceiptArgs),
-    /// Verify a receipt offline, trusting only the keys of a policy
+    /// Verify a receipt, or another proof of the ledger's, offline, trusting only the keys of a policy
     Verify(verify::VerifyArgs),
+    /// The newest signed tree head, and how far the witnesses have seen it
+    Checkpoint(proofs::PolicyOut),
+    /// Fetch the proof of an account's balance after a batch
+    BalanceProof(proofs::BalanceArgs),
+    /// Fetch what opens your postings of a batch
+    Postings(proofs::PostingsArgs),
+    /// Fetch the proof that a batch's postings sum to zero in every asset, without showing one
+    Conservation(proofs::ConservationArgs),
+    /// Fetch one file that shows chosen instructions of a batch to an auditor, and nothing of the others
+    Disclose(proofs::DiscloseArgs),
+    /// Follow the ledger's log as an outsider who trusts nobody
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// Decide a whole journal again, and compare every batch with the log; offline
+    Audit(audit::AuditArgs),
+    /// The keys that sign the log: listed, made, retired
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Business days, spot dates and cut-offs, offline
     #[command(subcommand)]
     Calendar(calendar::CalendarCommand),
@@ -158,6 +183,9 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
             return Ok(());
         }
         Command::Verify(args) => return verify::verify(&args, format),
+        Command::Log(command) => return log::log(&command, format),
+        Command::Audit(args) => return audit::audit(&args, format),
+        Command::Keys(command) => return keys::keys(&command, format),
         Command::Calendar(command) => return calendar::calendar(&command, format),
         Command::Fx(command) => match fx::run_offline(&command, format) {
             Some(done) => return done,
@@ -196,7 +224,15 @@ pub async fn run(command: Command, options: &Options) -> Result<(), CliError> {
         Command::Reinstate(args) => scheme::reinstate(args, &connection, format).await,
         Command::Batch(command) => batch::batch(command, &connection, format).await,
         Command::Receipt(args) => batch::receipt(args, &connection, format).await,
+        Command::Checkpoint(out) => proofs::checkpoint(out, &connection, format).await,
+        Command::BalanceProof(args) => proofs::balance(args, &connection, format).await,
+        Command::Postings(args) => proofs::postings(args, &connection, format).await,
+        Command::Conservation(args) => proofs::conservation(args, &connection, format).await,
+        Command::Disclose(args) => proofs::disclose(args, &connection, format).await,
         Command::Verify(args) => verify::verify(&args, format),
+        Command::Log(command) => log::log(&command, format),
+        Command::Audit(args) => audit::audit(&args, format),
+        Command::Keys(command) => keys::keys(&command, format),
         Command::Calendar(command) => calendar::calendar(&command, format),
         Command::Rates(command) => rates::rates(command, &connection, format).await,
         Command::Quote(command) => quotes::quote(command, &connection, format).await,

@@ -14,7 +14,7 @@ use valuta_proto::v1;
 pub enum TokenCommand {
     /// Make a token; its text is shown once
     Create {
-        /// participant, agent, operator or treasury
+        /// participant, agent, operator, treasury or auditor
         #[arg(value_parser = text::parse_role)]
         role: i32,
         /// Names the token, for revocation

@@ -36,7 +36,7 @@ const FUNDING_COLUMNS: [&str; 11] = [
 /// What `positions` takes.
 #[derive(Args)]
 pub struct PositionsArgs {
-    /// A participant's BIC; all, if left out (treasury and operator)
+    /// A participant's BIC; all, if left out (treasury, auditor and operator)
     participant: Option<String>,
     /// Print them again whenever they change
     #[arg(long)]

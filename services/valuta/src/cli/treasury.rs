@@ -45,7 +45,7 @@ pub struct ExplainArgs {
 /// What `waiting` takes.
 #[derive(Args)]
 pub struct WaitingArgs {
-    /// Whose; all, if left out (treasury and operator)
+    /// Whose; all, if left out (treasury, auditor and operator)
     #[arg(default_value = "")]
     participant: String,
     /// A cycle, such as 2026-11-23/1; the gross lane, if left out
@@ -91,7 +91,7 @@ pub struct WhatIfArgs {
 /// What `funding` takes.
 #[derive(Args)]
 pub struct FundingArgs {
-    /// Whose; all, if left out (treasury and operator)
+    /// Whose; all, if left out (treasury, auditor and operator)
     #[arg(default_value = "")]
     participant: String,
     /// Value dates, today included

@@ -28,6 +28,7 @@ async fn open(url: &str, token: &str) -> Result<Connection, CliError> {
     let options = Options {
         server: url.to_owned(),
         token: Some(token.to_owned()),
+        token_file: None,
         ca: None,
         output: Format::Table,
         timeout: 60,

@@ -3,12 +3,19 @@
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where the server listens if nothing says otherwise.
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7400";
 
+/// Where a witness listens if nothing says otherwise.
+pub(super) const LISTEN_WITNESS_DEFAULT: &str = "127.0.0.1:7450";
+
 /// Journal between two snapshots if nothing says otherwise, 256 MiB: what is replayed in a few seconds.
 const SNAPSHOT_EVERY_KIB_DEFAULT: u32 = 256 << 10;
+
+/// From one re-hashing of the log to the next if nothing says otherwise.
+const SCRUB_EVERY_SECONDS_DEFAULT: u32 = 3_600;
 
 /// What `valuta up` takes. Everything but `--config` may stand in the file too.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -43,6 +50,15 @@ pub struct UpArgs {
     /// Take a snapshot after so many KiB of journal, for a quick start [default: 262144]
     #[arg(long, env = "VALUTA_SNAPSHOT_EVERY_KIB")]
     pub snapshot_every_kib: Option<u32>,
+    /// Re-hash the whole log, so many seconds after the last time [default: 3600]
+    #[arg(long, env = "VALUTA_SCRUB_EVERY_SECONDS")]
+    pub scrub_every_seconds: Option<u32>,
+    /// Policy file (C2SP tlog-policy): the witnesses that are asked to cosign the log, and their quorum
+    #[arg(long, env = "VALUTA_WITNESSES")]
+    pub witnesses: Option<PathBuf>,
+    /// File with the passphrase of the ledger's keys [default: keys.passphrase beside them, made at the first start]
+    #[arg(long, env = "VALUTA_PASSPHRASE_FILE")]
+    pub passphrase_file: Option<PathBuf>,
     /// Neither read model nor ledger: what intake costs alone is measured so
     #[arg(long, hide = true)]
     pub without_followers: bool,
@@ -55,13 +71,16 @@ pub(crate) struct File {
     pub data: Option<PathBuf>,
     listen: Option<String>,
     #[serde(default)]
-    rehearsal: bool,
+    pub rehearsal: bool,
     reflection: Option<bool>,
     tls: Option<Tls>,
     log: Option<String>,
     #[serde(default)]
     log_json: bool,
     snapshot_every_kib: Option<u32>,
+    scrub_every_seconds: Option<u32>,
+    witnesses: Option<PathBuf>,
+    passphrase_file: Option<PathBuf>,
     /// Of the services that run alone.
     #[cfg(feature = "cluster")]
     pub kafka: Option<super::cluster::KafkaFile>,
@@ -90,6 +109,9 @@ pub(crate) struct Config {
     pub log: String,
     pub log_json: bool,
     pub snapshot_every_bytes: u64,
+    pub scrub_every: Duration,
+    pub witnesses: Option<PathBuf>,
+    pub passphrase_file: Option<PathBuf>,
     pub without_followers: bool,
 }
 
@@ -162,10 +184,33 @@ pub(crate) fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
         errors.push(format!("log: {error}"));
     }
+    let named = [
+        (
+            "witnesses",
+            args.witnesses.as_ref().or(file.witnesses.as_ref()),
+        ),
+        (
+            "passphrase_file",
+            args.passphrase_file
+                .as_ref()
+                .or(file.passphrase_file.as_ref()),
+        ),
+    ];
+    for (key, path) in named {
+        if let Some(Err(error)) = path.map(std::fs::File::open) {
+            let path = path.map(|path| path.display().to_string());
+            errors.push(format!("{key}: {}: {error}", path.unwrap_or_default()));
+        }
+    }
     let every_kib = args.snapshot_every_kib.or(file.snapshot_every_kib);
     let every_kib = every_kib.unwrap_or(SNAPSHOT_EVERY_KIB_DEFAULT);
     if every_kib == 0 {
         errors.push("snapshot_every_kib: 0 is not a distance; at least 1".to_owned());
+    }
+    let every_seconds = args.scrub_every_seconds.or(file.scrub_every_seconds);
+    let every_seconds = every_seconds.unwrap_or(SCRUB_EVERY_SECONDS_DEFAULT);
+    if every_seconds == 0 {
+        errors.push("scrub_every_seconds: 0 is no pause; at least 1".to_owned());
     }
     if !errors.is_empty() {
         return Err(ConfigErrors(errors));
@@ -179,6 +224,9 @@ pub(crate) fn merge(args: UpArgs, file: File) -> Result<Config, ConfigErrors> {
         log,
         log_json: args.log_json || file.log_json,
         snapshot_every_bytes: u64::from(every_kib) << 10,
+        scrub_every: Duration::from_secs(u64::from(every_seconds)),
+        witnesses: args.witnesses.or(file.witnesses),
+        passphrase_file: args.passphrase_file.or(file.passphrase_file),
         without_followers: args.without_followers,
     })
 }
@@ -219,6 +267,10 @@ mod tests {
         check(
             "data = \"d\"\nsnapshot_every_kib = 0",
             &["snapshot_every_kib: 0"],
+        );
+        check(
+            "data = \"d\"\nscrub_every_seconds = 0",
+            &["scrub_every_seconds: 0"],
         );
         check("dat = \"d\"", &["unknown field `dat`"]);
         check(

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! DIR/mode              "live" or "rehearsal", fixed at the first start
-//! DIR/journal/          all that matters: everything else but the ledger's key comes from it
-//! DIR/ledger/           the Merkle log, its checkpoint, its key
-//! DIR/members/          which inputs each batch settled; rebuilt
+//! DIR/journal/          all that matters: everything else but the keys comes from it
+//! DIR/ledger/           the Merkle log: `public/` is what any file server may serve
+//! DIR/keys/             the ledger's keys, encrypted
+//! DIR/keys.passphrase   what they are encrypted with, unless `passphrase_file` names another
+//! DIR/batches/          what each batch settled and changed, for proofs; rebuilt
 //! DIR/snapshots/        the state at two places of the journal, for a quick start; identities of older
 //!                       days, always asked; rebuilt
 //! DIR/read-model.sqlite rebuilt
@@ -50,12 +52,17 @@ impl DataDir {
         self.root.join("ledger")
     }
 
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where an older ledger kept its key, unencrypted: it is taken over.
     pub fn ledger_key(&self) -> PathBuf {
         self.root.join("ledger").join("key")
     }
 
-    pub fn members(&self) -> PathBuf {
-        self.root.join("members")
+    pub fn batches(&self) -> PathBuf {
+        self.root.join("batches")
     }
 
     pub fn snapshots(&self) -> PathBuf {

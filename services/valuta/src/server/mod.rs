@@ -5,26 +5,39 @@
 //! | `cluster` | each service alone, over Kafka and PostgreSQL |
 //! | `config` | file, environment, flags |
 //! | `data` | the data directory |
+//! | `log` | the ledger's log: its keys, its files over HTTP, its scrub |
 //! | `up` | starting the parts in order, and stopping them |
 //! | `ports` | the gateway's ports over engine, read model and ledger |
 //! | `standing` | how far each process is |
+//! | `witnessing` | the witnesses of our log, asked |
+//! | `witness` | a witness of others' logs |
+//! | `copying` | a validating witness's copy of the journal, kept up from the server |
+//! | `validating` | what such a witness knows |
 //! | `metrics` | what each metric means |
 //! | `doctor` | what is wrong with a machine or a data directory |
 
 #[cfg(feature = "cluster")]
 pub mod cluster;
 mod config;
+mod copying;
 mod data;
 mod doctor;
+mod log;
 mod metrics;
 mod ports;
 mod standing;
 mod up;
+mod validating;
+mod witness;
+mod witnessing;
 
 pub use config::UpArgs;
+pub(crate) use data::DataDir;
 pub use doctor::{DoctorArgs, doctor};
+pub(crate) use log::{open_keys, unix_seconds};
 pub use standing::name as role_name;
 pub use up::up;
+pub use witness::{WitnessArgs, witness};
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

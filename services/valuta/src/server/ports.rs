@@ -1,6 +1,8 @@
-//! The gateway's ports over engine, read model and ledger, in this process or elsewhere.
+//! The gateway's ports over engine, read model, ledger and journal, in this process or elsewhere.
 
 use super::standing::Board;
+use super::up::come_last;
+use fx::AssetCode;
 use prost::Message as _;
 use settlement_core::command::{Caller, Command, Position, Refusal};
 use settlement_core::ids::{BatchNumber, Bic, Sequence, Timestamp, Uetr};
@@ -8,13 +10,15 @@ use settlement_core::instruction::Submissions;
 use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use valuta_engine::Handle;
-use valuta_gateway::ports::{self, EngineError, ReadError};
+use valuta_gateway::ports::{self, EngineError, FollowError, JournalPlace, ProofOf, ReadError};
+use valuta_journal::{Cursor, JournalId, JournalReader, RecordLookup, Tail};
 use valuta_ledger::LedgerReader;
 use valuta_projector::{ReadModel, StoreError};
 use valuta_proto::v1;
-use valuta_relay::{Receipt, Receipts};
+use valuta_relay::{Receipt, Receipts, RelayError};
 
 /// The engine in this process.
 #[derive(Clone)]
@@ -100,6 +104,8 @@ pub(crate) enum Log {
         receipts: Arc<Receipts>,
         /// Reads the log.
         ledger: LedgerReader,
+        /// For banks: C2SP tlog-policy.
+        policy: String,
     },
     /// In the ledger's process.
     #[cfg(feature = "cluster")]
@@ -112,6 +118,7 @@ struct Reads {
     projected: watch::Receiver<u64>,
     anchored: watch::Receiver<u64>,
     board: Board,
+    journal: Arc<JournalPort>,
 }
 
 impl ReadsPort {
@@ -121,6 +128,7 @@ impl ReadsPort {
         projected: watch::Receiver<u64>,
         anchored: watch::Receiver<u64>,
         board: Board,
+        journal: JournalPort,
     ) -> Self {
         Self(Arc::new(Reads {
             model,
@@ -128,6 +136,7 @@ impl ReadsPort {
             projected,
             anchored,
             board,
+            journal: Arc::new(journal),
         }))
     }
 
@@ -161,6 +170,25 @@ impl ReadsPort {
     }
 }
 
+/// Proof files of a batch, where the log is.
+pub(super) fn prove(
+    receipts: &Receipts,
+    batch: BatchNumber,
+    what: &ProofOf,
+) -> Result<Vec<String>, RelayError> {
+    Ok(match what {
+        ProofOf::Balance(holder, asset) => {
+            let proof = receipts.balance(batch, &holder.to_string(), &asset.to_string());
+            proof?.into_iter().collect()
+        }
+        ProofOf::Postings(holder) => receipts
+            .postings(batch, &holder.to_string())?
+            .unwrap_or_default(),
+        ProofOf::Conservation => receipts.conservation(batch)?.into_iter().collect(),
+        ProofOf::Disclosure(chosen) => receipts.disclosure(batch, chosen)?.into_iter().collect(),
+    })
+}
+
 pub(crate) fn failed(error: impl std::fmt::Display) -> ReadError {
     let error = error.to_string();
     tracing::error!(error, "a follower cannot be read");
@@ -174,6 +202,10 @@ impl ports::Reads for ReadsPort {
 
     fn standing(&self) -> ports::Standing {
         self.0.board.standing()
+    }
+
+    fn journal(&self) -> Arc<dyn ports::Journal> {
+        Arc::clone(&self.0.journal) as Arc<dyn ports::Journal>
     }
 
     fn anchored(&self) -> watch::Receiver<u64> {
@@ -226,9 +258,10 @@ impl ports::Reads for ReadsPort {
 
     async fn checkpoint(&self) -> Result<Option<ports::CheckpointRow>, ReadError> {
         match &self.0.log {
-            Log::Here { ledger, .. } => Ok(Some(ports::CheckpointRow {
+            Log::Here { ledger, policy, .. } => Ok(Some(ports::CheckpointRow {
                 checkpoint: ledger.checkpoint().to_string(),
-                policy: ledger.policy().to_owned(),
+                policy: policy.clone(),
+                witnessed: ledger.witnessed_size(),
             })),
             #[cfg(feature = "cluster")]
             Log::Elsewhere(ledger) => ledger.checkpoint().await.map(Some),
@@ -241,6 +274,31 @@ impl ports::Reads for ReadsPort {
             return Ok(None);
         };
         Ok(self.make(unit.batch, vec![instruction]).await?.pop())
+    }
+
+    async fn proofs(&self, batch: BatchNumber, what: ProofOf) -> Result<Vec<String>, ReadError> {
+        match &self.0.log {
+            Log::Here { receipts, .. } => {
+                let receipts = Arc::clone(receipts);
+                self.read(move |_| prove(&receipts, batch, &what).map_err(failed))
+                    .await
+            }
+            #[cfg(feature = "cluster")]
+            Log::Elsewhere(ledger) => ledger.proofs(batch, what).await,
+        }
+    }
+
+    async fn changed_by(
+        &self,
+        holder: Bic,
+        asset: AssetCode,
+        until: BatchNumber,
+    ) -> Result<Option<BatchNumber>, ReadError> {
+        self.read(move |reads| {
+            let changed = reads.model.changed_by(holder, asset, until);
+            changed.map_err(failed)
+        })
+        .await
     }
 
     async fn receipts(
@@ -287,4 +345,85 @@ fn receipt_row(receipt: Receipt) -> Result<ports::ReceiptRow, ReadError> {
         batch: receipt.batch,
         text: receipt.text,
     })
+}
+
+type OpenReader = dyn Fn(Option<Cursor>) -> Result<Box<dyn JournalReader>, valuta_journal::ReadError>
+    + Send
+    + Sync;
+
+/// The journal, in files or on Kafka.
+pub(crate) struct JournalPort {
+    pub id: JournalId,
+    pub tail: Tail,
+    pub lookup: Arc<dyn RecordLookup>,
+    /// As [`valuta_journal::Source::reader`].
+    pub reader: Box<OpenReader>,
+}
+
+impl JournalPort {
+    /// The journal's own place there.
+    fn find(&self, after: JournalPlace) -> Result<Cursor, FollowError> {
+        use valuta_journal::ReadError;
+        let sequence = after.sequence.0;
+        let found = match self.lookup.cursor_after(sequence) {
+            Ok(found) => found,
+            Err(ReadError::NotDurable { durable, .. }) => {
+                return Err(FollowError::Behind(format!(
+                    "the journal ends with sequence {durable} here, which is before {sequence}"
+                )));
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        let is_it = |found: &Cursor| after.chain.is_none_or(|chain| chain == found.chain);
+        found.filter(is_it).ok_or_else(|| {
+            let what = "this journal has another history up to sequence";
+            FollowError::OtherHistory(format!("{what} {sequence}: its chain there is another"))
+        })
+    }
+}
+
+impl ports::Journal for JournalPort {
+    fn id(&self) -> [u8; 16] {
+        self.id.0
+    }
+
+    fn follow(&self, after: JournalPlace) -> Result<Box<dyn ports::JournalFeed>, FollowError> {
+        come_last("follow");
+        let reader = (self.reader)(Some(self.find(after)?)).map_err(unreadable)?;
+        let tail = self.tail.clone();
+        Ok(Box::new(JournalFeed { reader, tail }))
+    }
+}
+
+struct JournalFeed {
+    reader: Box<dyn JournalReader>,
+    tail: Tail,
+}
+
+impl JournalFeed {
+    fn read(&mut self) -> Result<Option<ports::JournalRecord>, FollowError> {
+        let record = self.reader.next_any().map_err(unreadable)?;
+        Ok(record.map(|record| ports::JournalRecord {
+            header: record.header.canonical().to_vec(),
+            payload: record.payload,
+        }))
+    }
+}
+
+impl ports::JournalFeed for JournalFeed {
+    fn next(&mut self, patience: Duration) -> Result<Option<ports::JournalRecord>, FollowError> {
+        if let Some(record) = self.read()? {
+            return Ok(Some(record));
+        }
+        let read = self.reader.cursor().sequence;
+        if !self.tail.wait_past(read, patience) && self.tail.is_closed() {
+            let reason = "the journal takes no more records here";
+            return Err(FollowError::Closed(reason.to_owned()));
+        }
+        self.read()
+    }
+}
+
+fn unreadable(error: valuta_journal::ReadError) -> FollowError {
+    FollowError::Failed(error.to_string())
 }

@@ -11,9 +11,11 @@
 use crate::output::causes;
 use crate::server::config::{Config, ConfigErrors, UpArgs};
 use crate::server::data::{DataDir, write_durably};
+use crate::server::log::{open_ledger, routes, scrub};
 use crate::server::metrics;
-use crate::server::ports::{EnginePort, Log, ReadsPort};
+use crate::server::ports::{EnginePort, JournalPort, Log, ReadsPort};
 use crate::server::standing::{Board, Follower, follow_engine};
+use crate::server::witnessing::Witnessing;
 use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use settlement_core::command::{Action, Caller, Command, Token};
@@ -21,6 +23,8 @@ use settlement_core::ids::Timestamp;
 use settlement_core::instruction::{Digest, ShortText};
 use sha2::{Digest as _, Sha256};
 use std::cell::Cell;
+use std::convert::Infallible;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,13 +36,14 @@ use valuta_engine::{
 };
 use valuta_gateway::{ServeConfig, TlsPem};
 use valuta_journal::{
-    FileJournal, FileJournalOptions, FileReader, JournalId, JournalReader, Leader, OpenError,
+    Cursor, FileJournal, FileJournalOptions, FileReader, JournalReader, Leader, OpenError,
     ReadError, Source, Tail,
 };
-use valuta_ledger::{Ledger, LedgerReader, LogKey};
+use valuta_ledger::LedgerReader;
 use valuta_projector::{Anchors, ProjectError, SqliteStore, Store, StoreError};
 use valuta_proto::v1::ProcessRole;
-use valuta_relay::{MemberFiles, Receipts, Relay};
+use valuta_relay::{BatchFiles, Receipts, Relay};
+use valuta_witness::Collector;
 
 /// Connections of the read model: as many calls read at once.
 pub(super) const READERS: usize = 4;
@@ -91,7 +96,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         dir: dir.snapshots(),
         every_bytes: config.snapshot_every_bytes,
     };
-    let started = tokio::task::spawn_blocking(move || start(&dir, rehearsal, following, snapshots))
+    let options = StartOptions {
+        rehearsal,
+        following,
+        snapshots,
+        scrub_every: config.scrub_every,
+        passphrase_file: config.passphrase_file,
+        witnesses: config.witnesses,
+    };
+    let started = tokio::task::spawn_blocking(move || start(&dir, options))
         .await
         .context("starting")??;
     let Parts {
@@ -102,6 +115,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         stop_followers,
         first_token,
         board,
+        log,
+        collector,
     } = started;
     if let Some(first_token) = first_token {
         create_operator_token(&handle, first_token).await?;
@@ -113,6 +128,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tls: config.tls.as_ref().map(read_tls).transpose()?,
         reflection: config.reflection,
         metrics,
+        http: routes(log),
     };
     tokio::spawn(follow_engine(board.clone(), handle.clone()));
     let gateway = valuta_gateway::serve(
@@ -143,6 +159,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     handle.shut_down();
     let reason = engine_stopped.await.context("engine")?;
     stop_followers.store(true, Ordering::Relaxed);
+    drop(collector);
     for follower in followers {
         // A follower that failed has said so in the log.
         let _ = tokio::task::spawn_blocking(move || follower.join()).await;
@@ -197,14 +214,28 @@ struct Parts {
     /// At the first start: the operator's token, already in its file.
     first_token: Option<Command>,
     board: Board,
+    log: LedgerReader,
+    collector: Option<Collector>,
 }
 
-fn start(
-    dir: &DataDir,
+struct StartOptions {
     rehearsal: bool,
     following: bool,
     snapshots: SnapshotOptions,
-) -> anyhow::Result<Parts> {
+    scrub_every: Duration,
+    passphrase_file: Option<PathBuf>,
+    witnesses: Option<PathBuf>,
+}
+
+fn start(dir: &DataDir, options: StartOptions) -> anyhow::Result<Parts> {
+    let StartOptions {
+        rehearsal,
+        following,
+        snapshots,
+        scrub_every,
+        passphrase_file,
+        witnesses,
+    } = options;
     let (journal, recovery) =
         FileJournal::create_or_open(&dir.journal(), FileJournalOptions::default())
             .map_err(|error| explain(error, dir))?;
@@ -236,18 +267,28 @@ fn start(
         None => Some(first_operator_token(dir, rehearsal, replayed.time)?),
     };
 
-    let key = LogKey::load_or_create(&dir.ledger_key(), &log_origin(journal.id()))
-        .map_err(|error| anyhow!("the ledger's key: {error}"))?;
-    let ledger = Ledger::open(&dir.ledger(), key).map_err(|error| anyhow!("ledger: {error}"))?;
+    let ledger = open_ledger(dir, journal.id(), passphrase_file.as_deref())?;
     let ledger_reader = ledger.reader();
-    let files = MemberFiles::open(&dir.members())?;
+    let files = BatchFiles::open(&dir.batches())?;
     let store = SqliteStore::open(&dir.read_model()).context("read model")?;
 
-    let (lookup, tail) = (journal.lookup(), journal.watch());
+    let witnessing = Witnessing::start(&ledger_reader, witnesses.as_deref())?;
+    let (lookup, tail, log) = (journal.lookup(), journal.watch(), ledger_reader.clone());
     let stop = Arc::new(AtomicBool::new(false));
     let (projected, projected_reader) = watch::channel(0);
     let (anchored, anchored_reader) = watch::channel(0);
     let board = board(&journal, &projected_reader, &anchored_reader)?;
+    let (read_dir, read_tail) = (dir.journal(), tail.clone());
+    let reader = move |from: Option<Cursor>| -> Result<Box<dyn JournalReader>, ReadError> {
+        let tail = read_tail.clone();
+        Ok(Box::new(FileReader::open(&read_dir, from, tail)?))
+    };
+    let whole_journal = JournalPort {
+        id: journal.id(),
+        tail: tail.clone(),
+        lookup: Arc::clone(&lookup),
+        reader: Box::new(reader.clone()),
+    };
     let reads = ReadsPort::new(
         Box::new(store.read_model(READERS).context("read model")?),
         Log::Here {
@@ -257,10 +298,12 @@ fn start(
                 files.clone(),
             )),
             ledger: ledger_reader.clone(),
+            policy: witnessing.policy,
         },
         projected_reader,
         anchored_reader,
         board.clone(),
+        whole_journal,
     );
 
     let mut followers = Vec::new();
@@ -274,6 +317,11 @@ fn start(
             Some(files),
         );
         let relay_stop = Arc::clone(&stop);
+        let (scrubbed, scrub_stop) = (ledger_reader.clone(), Arc::clone(&stop));
+        followers.push(follower("scrub", move || -> Result<(), Infallible> {
+            scrub(&scrubbed, scrub_every, &scrub_stop);
+            Ok(())
+        })?);
         followers.push(follower("relay", move || {
             relay.run(&relay_stop, |batch| {
                 note_anchor(&mut anchors, &ledger_reader, batch);
@@ -289,16 +337,15 @@ fn start(
             // Opened above, so that a start tells what is wrong with it.
             drop(store);
             let open = || SqliteStore::open(&dir.read_model());
-            let reader = || -> Result<Box<dyn JournalReader>, ReadError> {
-                Ok(Box::new(FileReader::open(
-                    &dir.journal(),
-                    None,
-                    tail.clone(),
-                )?))
-            };
-            keep_projecting(&tail, open, reader, &projector_stop, |sequence| {
-                projected.send_replace(sequence);
-            })
+            keep_projecting(
+                &tail,
+                open,
+                || reader(None),
+                &projector_stop,
+                |sequence| {
+                    projected.send_replace(sequence);
+                },
+            )
         })?);
     }
     let clock: Box<dyn Clock> = Box::new(SystemClock::default());
@@ -318,6 +365,8 @@ fn start(
         stop_followers: stop,
         first_token,
         board,
+        log,
+        collector: witnessing.collector,
     })
 }
 
@@ -354,15 +403,6 @@ fn explain(error: OpenError, dir: &DataDir) -> anyhow::Error {
     anyhow!("journal in {}: {error}", dir.journal().display())
 }
 
-/// A log's name must be one of its own: the journal's nonce is.
-pub(super) fn log_origin(journal: JournalId) -> String {
-    let id: String = journal.0[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("valuta.log/{id}")
-}
-
 /// A follower's failure is told, and stops nothing else.
 fn follower<E: std::fmt::Display>(
     name: &'static str,
@@ -371,16 +411,20 @@ fn follower<E: std::fmt::Display>(
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
-            // Where processors are short, payments go first. Only this thread's priority is lowered.
-            if let Err(error) = rustix::process::setpriority_process(None, FOLLOWER_NICE) {
-                tracing::warn!(follower = name, "runs at full priority: {error}");
-            }
+            come_last(name);
             if let Err(error) = run() {
                 ::metrics::counter!("valuta_follower_failures_total", "follower" => name)
                     .increment(1);
                 tracing::error!(follower = name, "stopped: {error}");
             }
         })
+}
+
+/// Where processors are short, payments go first. Only the calling thread's priority is lowered.
+pub(super) fn come_last(name: &'static str) {
+    if let Err(error) = rustix::process::setpriority_process(None, FOLLOWER_NICE) {
+        tracing::warn!(follower = name, "runs at full priority: {error}");
+    }
 }
 
 /// Keeps the read model up. A store that fails, as on a full disk, is opened anew after a while, and goes

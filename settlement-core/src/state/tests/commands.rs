@@ -67,6 +67,7 @@ fn only_who_may_does() {
     for (caller, action) in [
         (a, open_action(cycle(2))),
         (Caller::Treasury, open_action(cycle(2))),
+        (Caller::Auditor, open_action(cycle(2))),
         (Caller::Agent(bic(AGENT)), Action::SetTime(MORNING)),
         (Caller::Operator, deposit.clone()),
         (a, deposit.clone()),

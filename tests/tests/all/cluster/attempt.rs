@@ -30,6 +30,17 @@ pub enum Work {
     Cancel(v1::CancelInstructionRequest),
     /// A rehearsal's time.
     Time(i64),
+    OpenCycle(v1::OpenCycleRequest),
+    /// A cycle's next step.
+    Step(Step, v1::CycleRequest),
+}
+
+/// What the operator does with an open cycle, in this order.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    Close,
+    Net,
+    Settle,
 }
 
 /// What came of it.
@@ -193,6 +204,9 @@ impl Way {
                     .settlement
                     .record_movement(within(request.clone(), patience));
                 let answer = answer.await?.into_inner();
+                if let Some(rejection) = answer.rejection {
+                    return Ok(Came::Refused(rejection.code));
+                }
                 self.seen()
                     .done(caller, &request.request_id, answer.sequence);
             }
@@ -207,6 +221,24 @@ impl Way {
             Work::Time(ms) => {
                 let sequence = client.set_time(*ms).await?;
                 self.seen().done(caller, &format!("time-{ms}"), sequence);
+            }
+            Work::OpenCycle(request) => {
+                let answer = client
+                    .settlement
+                    .open_cycle(within(request.clone(), patience));
+                let cycle = answer.await?.into_inner().cycle;
+                self.seen().told_cycle(cycle.unwrap_or_default());
+            }
+            Work::Step(step, request) => {
+                let (settlement, message) =
+                    (&mut client.settlement, within(request.clone(), patience));
+                let answer = match step {
+                    Step::Close => settlement.close_cycle(message).await?,
+                    Step::Net => settlement.net_cycle(message).await?,
+                    Step::Settle => settlement.settle_cycle(message).await?,
+                };
+                let cycle = answer.into_inner().cycle;
+                self.seen().told_cycle(cycle.unwrap_or_default());
             }
         }
         Ok(Came::Answered)

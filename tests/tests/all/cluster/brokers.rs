@@ -110,3 +110,27 @@ pub async fn all_brokers_killed(scenery: &mut Scenery, seed: u64) {
         "all brokers killed: back {back_after:?} after their start; ended by themselves: {ended:?}"
     );
 }
+
+/// The journal's topic is set to forget: every process ends and names the setting. Set right and started again,
+/// they go on.
+pub async fn settings_changed(scenery: &mut Scenery, seed: u64) {
+    let working = scenery.busy(seed).await;
+    let topic = format!("{}rehearsal-journal", scenery.whole.prefix);
+    scenery.whole.stack.set(&topic, "retention.ms=60000");
+    for service in scenery.whole.services() {
+        let words = service.ended().await;
+        // The thread that meets it first says it in its own words.
+        let error = words.split_once("error: ").map(|(_, error)| error);
+        let why = format!("the topic {topic} cannot be used: retention.ms is 60000, must be -1");
+        assert!(error.is_some_and(|error| error.contains(&why)), "{words}");
+    }
+    scenery.whole.stack.set(&topic, "retention.ms=-1");
+    for service in scenery.whole.services() {
+        service.spawn();
+    }
+    scenery.clients.answered(WORKS).await;
+    working.stop().await;
+    scenery.whole.replace_engines(2).await;
+    judge_clients(&mut scenery.whole, &scenery.clients).await;
+    println!("settings changed: everything stopped, and went on");
+}

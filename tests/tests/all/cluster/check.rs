@@ -25,6 +25,12 @@ pub fn clients(seen: &Seen, facts: &Facts) -> Vec<String> {
     for done in &seen.commands {
         complaints.extend(command_fits(done, &commands).err());
     }
+    for cycle in seen.cycles.values() {
+        let reached = facts.cycles.get(&cycle.name);
+        if reached.is_none_or(|reached| *reached < cycle.state()) {
+            complaints.push(format!("contradicted: {reached:?} is {cycle:?}"));
+        }
+    }
     let mut by_sequence = BTreeMap::<u64, Vec<&Answer>>::new();
     for answer in &seen.answers {
         by_sequence.entry(answer.sequence).or_default().push(answer);

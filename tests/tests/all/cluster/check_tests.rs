@@ -5,8 +5,10 @@ use super::facts::{Balances, Closed, Commanded, Facts, Instruction, Outcome};
 use super::seen::Seen;
 use prost::Message as _;
 use std::collections::BTreeMap;
-use valuta_proto::v1::{self, Status};
+use valuta_proto::v1::{self, CycleState, Status};
 use valuta_tests::scheme::payment;
+
+const CYCLE: &str = "2026-11-20/1";
 
 fn content(number: u128, amount: &str) -> Vec<u8> {
     payment(number, "AAAAUS33", "BBBBDEFF", amount, "USD").encode_to_vec()
@@ -26,7 +28,7 @@ fn journaled(number: u128, amount: &str, outcome: Outcome, statuses: &[Status]) 
 }
 
 /// A deposit of 100.00 USD at 1; a payment of 10.00 that waits at 2 and settles; other content under its
-/// UETR at 3; one that waits at 4.
+/// UETR at 3; one that waits at 4; a cycle that is closed.
 fn right() -> (Seen, Facts, Balances, Vec<(u64, u64)>) {
     let mut facts = Facts::default();
     facts.commands.push(Commanded {
@@ -53,7 +55,17 @@ fn right() -> (Seen, Facts, Balances, Vec<(u64, u64)>) {
     tell(&mut seen, 1, "10.00", 2, Pdng);
     tell(&mut seen, 1, "11.00", 3, Status::Rjct);
     tell(&mut seen, 1, "10.00", 2, Acsc);
+    facts.cycles.insert(CYCLE.to_owned(), CycleState::Closed);
+    seen.told_cycle(cycle(CycleState::Closed));
     (seen, facts, books, vec![(1, 0)])
+}
+
+fn cycle(state: CycleState) -> v1::Cycle {
+    v1::Cycle {
+        name: CYCLE.to_owned(),
+        state: state.into(),
+        ..v1::Cycle::default()
+    }
 }
 
 fn tell(seen: &mut Seen, number: u128, amount: &str, sequence: u64, status: Status) {
@@ -128,12 +140,20 @@ fn a_contradiction_is_found() {
     check(|seen, _, _, _| tell(seen, 1, "10.00", 3, Status::Acsc), no);
     check(|seen, _, _, _| seen.done("FRNYUS33", "deposit", 2), no);
     check(|seen, _, _, _| tell(seen, 1, "10.00", 2, Status::Rjct), no);
+    check(
+        |seen, _, _, _| seen.told_cycle(cycle(CycleState::Completed)),
+        no,
+    );
 }
 
 #[test]
 fn an_answer_that_goes_back_is_found() {
     check(
         |seen, _, _, _| tell(seen, 1, "10.00", 2, Status::Pdng),
+        "went back",
+    );
+    check(
+        |seen, _, _, _| seen.told_cycle(cycle(CycleState::Open)),
         "went back",
     );
     // Asked before the other was told, it may be the older one.

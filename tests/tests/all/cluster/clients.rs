@@ -1,7 +1,8 @@
 //! Clients that retry everything: banks that send one and many, agents that deposit, an operator that lets
-//! time pass. All by seed, over both gateways, with calls that get cut.
+//! time pass, and its job, which runs the cycles. All by seed, over both gateways, with calls that get cut.
 
 use super::attempt::{Came, Connections, Way, Work};
+use super::cycles::Job;
 use super::whole::Whole;
 use crate::history::major;
 use crate::load::{Random, trade_side};
@@ -33,7 +34,9 @@ pub struct Clients {
     sent: Mutex<Vec<v1::Instruction>>,
     commands: Mutex<Vec<(String, Work)>>,
     numbers: AtomicU64,
-    time_ms: AtomicI64,
+    pub(super) time_ms: AtomicI64,
+    /// The cycle that the operator's job is at.
+    pub(super) cycle: Mutex<Option<v1::OpenCycleRequest>>,
 }
 
 /// Clients at work. They stop when told to.
@@ -52,6 +55,7 @@ impl Clients {
             commands: Mutex::default(),
             numbers: AtomicU64::new(1),
             time_ms: AtomicI64::new(MORNING_MS),
+            cycle: Mutex::default(),
         });
         let (mut connections, mut random) = (Connections::default(), Random(0));
         for bank in BANKS {
@@ -80,6 +84,10 @@ impl Clients {
         let (clients, of_operator) = (Arc::clone(self), Arc::clone(&stop));
         tasks.push(tokio::spawn(async move {
             clients.operator(Random(seed), &of_operator).await;
+        }));
+        let (clients, of_job) = (Arc::clone(self), Arc::clone(&stop));
+        tasks.push(tokio::spawn(async move {
+            Job::new(&clients, Random(!seed), &of_job).cycles().await;
         }));
         Working { stop, tasks }
     }
@@ -146,7 +154,7 @@ impl Clients {
         }
     }
 
-    fn remember(&self, caller: &str, work: &Work, changed: bool) {
+    pub(super) fn remember(&self, caller: &str, work: &Work, changed: bool) {
         let mut sent = self.sent.lock().unwrap();
         match work {
             Work::Submit(instruction) if !changed => sent.push((**instruction).clone()),
@@ -155,7 +163,12 @@ impl Clients {
                 let mut commands = self.commands.lock().unwrap();
                 commands.push((caller.to_owned(), work.clone()));
             }
-            Work::Submit(_) | Work::Move(_) | Work::Cancel(_) | Work::Time(_) => {}
+            Work::Submit(_)
+            | Work::Move(_)
+            | Work::Cancel(_)
+            | Work::Time(_)
+            | Work::OpenCycle(_)
+            | Work::Step(..) => {}
         }
     }
 
@@ -184,7 +197,7 @@ impl Clients {
         }
     }
 
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -199,6 +212,10 @@ impl Clients {
             1 => payment(number, bank, other, "0.5", "JPY"),
             2 => payment(number, bank, bank, "1.00", "USD"),
             3 | 4 => trade_side(number, bank, other, random),
+            5..=9 => v1::Instruction {
+                lane: v1::Lane::Net.into(),
+                ..payment(number, bank, other, &major(cents, asset), asset)
+            },
             _ => payment(number, bank, other, &major(cents, asset), asset),
         }
     }
@@ -334,6 +351,10 @@ fn is_changed(work: &Work) -> bool {
     match work {
         Work::Submit(instruction) => instruction.end_to_end_id == CHANGED_ID,
         Work::Move(request) => request.amount == CHANGED_AMOUNT,
-        Work::SubmitMany(_) | Work::Cancel(_) | Work::Time(_) => false,
+        Work::SubmitMany(_)
+        | Work::Cancel(_)
+        | Work::Time(_)
+        | Work::OpenCycle(_)
+        | Work::Step(..) => false,
     }
 }

@@ -1,17 +1,17 @@
 //! What a journal says happened, read from its records alone: no state of the engine's is asked.
 
 use prost::Message as _;
-use settlement_core::command::{Caller, MovementKind};
+use settlement_core::command::{Action, Caller, MovementKind};
 use settlement_core::directory::Directory;
 use settlement_core::event::{Batch, Event};
 use settlement_core::follow::{Fact, Follower};
-use settlement_core::ids::{Sequence, Timestamp};
+use settlement_core::ids::{CycleName, Sequence, Timestamp};
 use settlement_core::record::{self, Input};
 use settlement_core::view;
 use std::collections::BTreeMap;
 use std::path::Path;
-use valuta_journal::{FileReader, Record};
-use valuta_proto::v1::{self, Status};
+use valuta_journal::{FileReader, JournalReader as _, Record};
+use valuta_proto::v1::{self, CycleState, Status};
 
 /// What became of an instruction's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Facts {
     pub instructions: BTreeMap<u64, Instruction>,
     pub commands: Vec<Commanded>,
     pub batches: Vec<Closed>,
+    /// How far each cycle came.
+    pub cycles: BTreeMap<String, CycleState>,
     pub records: Vec<Written>,
     /// What movements put in and took out.
     pub moved: Balances,
@@ -147,6 +149,8 @@ impl Facts {
                 };
                 self.instructions.insert(sequence, instruction);
             }
+            // Asked for again, it may do more.
+            Input::Command(command) if matches!(command.action, Action::SettleCycle(_)) => {}
             Input::Command(command) => self.commands.push(Commanded {
                 caller: caller(command.caller),
                 request_id: command.request_id.to_string(),
@@ -184,8 +188,16 @@ impl Facts {
             Event::GrossBatchClosed(batch) | Event::CycleRan { batch, .. } => {
                 self.batches.push(closed(batch, directory));
             }
+            Event::CycleOpened { cycle, .. } => self.reached(*cycle, CycleState::Open),
+            Event::CycleClosed { cycle } => self.reached(*cycle, CycleState::Closed),
+            Event::CycleScheduled { cycle, .. } => self.reached(*cycle, CycleState::Settling),
+            Event::CycleCompleted { cycle, .. } => self.reached(*cycle, CycleState::Completed),
             _ => {}
         }
+    }
+
+    fn reached(&mut self, cycle: CycleName, state: CycleState) {
+        self.cycles.insert(cycle.to_string(), state);
     }
 
     /// The first of each UETR: no test sends two kinds under one.
@@ -240,6 +252,7 @@ fn caller(caller: Caller) -> String {
         Caller::Participant(bic) | Caller::Agent(bic) => bic.to_string(),
         Caller::Operator => "OPERATOR".to_owned(),
         Caller::Treasury => "TREASURY".to_owned(),
+        Caller::Auditor => "AUDITOR".to_owned(),
     }
 }
 

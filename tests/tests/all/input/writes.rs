@@ -411,9 +411,10 @@ async fn the_scheme_names_its_fields() {
     };
     check!(town, town.operator(), admin.create_token, token(), [
         "InvalidArgument FIELD_MISSING role -", |r| r.role = 0;
-        "InvalidArgument FIELD_INVALID role -", |r| r.role = 5;
+        "InvalidArgument FIELD_INVALID role -", |r| r.role = 99;
         "InvalidArgument FIELD_MISSING bic -", |r| r.bic.clear();
         "InvalidArgument FIELD_INVALID bic -", |r| r.role = v1::Role::Operator.into();
+        "InvalidArgument FIELD_INVALID bic -", |r| r.role = v1::Role::Auditor.into();
         "NotFound NOT_FOUND bic -", |r| r.bic = "ZZZZUS33".into();
         "NotFound NOT_FOUND bic -", |r| r.role = v1::Role::Agent.into();
         "InvalidArgument FIELD_MISSING label -", |r| r.label.clear();

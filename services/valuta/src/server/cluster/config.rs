@@ -22,15 +22,8 @@ const REHEARSAL_PREFIX: &str = "rehearsal-";
 pub struct ServiceArgs {
     #[command(flatten)]
     pub up: UpArgs,
-    /// Kafka's brokers, `host:port,...`
-    #[arg(long, env = "VALUTA_KAFKA", value_name = "BROKERS")]
-    pub kafka: Option<String>,
-    /// Before the name of each topic [default: none]
-    #[arg(long, env = "VALUTA_KAFKA_PREFIX", value_name = "PREFIX")]
-    pub kafka_prefix: Option<String>,
-    /// On how many brokers each message is: 1 or 3 [default: 3]
-    #[arg(long, env = "VALUTA_KAFKA_REPLICATION", value_name = "N")]
-    pub kafka_replication: Option<i32>,
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
     /// The read model's database, `postgres://user@host:port/name`
     #[arg(
         long,
@@ -54,6 +47,20 @@ pub struct ServiceArgs {
     /// The ledger's process, for receipts: http:// or https://
     #[arg(long, env = "VALUTA_LINK_LEDGER", value_name = "URL")]
     pub link_ledger: Option<String>,
+}
+
+/// How to reach topics; what librdkafka is told beside stands in the file.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct KafkaArgs {
+    /// Kafka's brokers, `host:port,...`
+    #[arg(long, env = "VALUTA_KAFKA", value_name = "BROKERS")]
+    pub kafka: Option<String>,
+    /// Before the name of each topic [default: none]
+    #[arg(long, env = "VALUTA_KAFKA_PREFIX", value_name = "PREFIX")]
+    pub kafka_prefix: Option<String>,
+    /// On how many brokers each message is: 1 or 3 [default: 3]
+    #[arg(long, env = "VALUTA_KAFKA_REPLICATION", value_name = "N")]
+    pub kafka_replication: Option<i32>,
 }
 
 /// `[kafka]`
@@ -142,11 +149,7 @@ impl ServiceConfig {
             .map_err(|ConfigErrors(found)| errors.extend(found))
             .ok();
         let rehearsal = common.as_ref().is_some_and(|common| common.rehearsal);
-        let mut kafka = kafka.unwrap_or_default();
-        kafka.brokers = args.kafka.or(kafka.brokers);
-        kafka.replication = args.kafka_replication.or(kafka.replication);
-        kafka.prefix = args.kafka_prefix.or(kafka.prefix);
-        let kafka = topics(kafka, rehearsal, &mut errors);
+        let kafka = topics(args.kafka, kafka, rehearsal, &mut errors);
         let postgres = postgres.unwrap_or_default();
         let (url, ca) = (
             args.postgres.or(postgres.url),
@@ -222,7 +225,16 @@ impl ServiceConfig {
     }
 }
 
-fn topics(kafka: KafkaFile, rehearsal: bool, errors: &mut Vec<String>) -> Kafka {
+fn topics(
+    args: KafkaArgs,
+    file: Option<KafkaFile>,
+    rehearsal: bool,
+    errors: &mut Vec<String>,
+) -> Kafka {
+    let mut kafka = file.unwrap_or_default();
+    kafka.brokers = args.kafka.or(kafka.brokers);
+    kafka.replication = args.kafka_replication.or(kafka.replication);
+    kafka.prefix = args.kafka_prefix.or(kafka.prefix);
     let brokers = kafka.brokers.unwrap_or_default();
     if brokers.is_empty() {
         errors.push(

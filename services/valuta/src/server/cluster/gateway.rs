@@ -5,7 +5,7 @@ use super::config::ServiceConfig;
 use super::ledger::LedgerClient;
 use super::node;
 use crate::server::metrics;
-use crate::server::ports::{EnginePort, Log, ReadsPort, engine_error};
+use crate::server::ports::{EnginePort, JournalPort, Log, ReadsPort, engine_error};
 use crate::server::standing::{Board, Follower};
 use crate::server::up::{READERS, read_tls, signal};
 use anyhow::{Context, anyhow};
@@ -67,9 +67,11 @@ pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> 
         projected_reader,
         anchored_reader,
         board.clone(),
+        whole_journal(&log),
     );
     let (stop, stopping) = watch::channel(false);
     let serve = ServeConfig {
+        http: axum::Router::new(),
         listen: config.common.listen,
         tls: config.common.tls.as_ref().map(read_tls).transpose()?,
         reflection: config.common.reflection,
@@ -86,13 +88,26 @@ pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> 
         served = &mut gateway => served.context("gateway"),
         ended = &mut followed => {
             let error = ended?.err().map_or_else(|| anyhow!("it ended"), anyhow::Error::from);
-            Err(error.context(log.failure().unwrap_or_else(|| "following the journal".to_owned())))
+            match log.failure() {
+                Some(reason) => Err(anyhow!("journal: {reason}")),
+                None => Err(error.context("following the journal")),
+            }
         }
         signal = signal() => {
             tracing::info!(signal = signal?, "stopping");
             stop.send_replace(true);
             gateway.await.context("gateway")
         }
+    }
+}
+
+fn whole_journal(log: &Arc<KafkaLog>) -> JournalPort {
+    let read = Arc::clone(log);
+    JournalPort {
+        id: log.id(),
+        tail: log.watch(),
+        lookup: log.lookup(),
+        reader: Box::new(move |from| read.reader(from)),
     }
 }
 

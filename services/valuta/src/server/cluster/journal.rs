@@ -58,7 +58,7 @@ pub async fn journal(command: JournalCommand, config: ServiceConfig) -> anyhow::
             file: Some(data), ..
         } => verify_file(&data),
         JournalCommand::Verify { file: None, .. } => {
-            let log = node::open_log(&config, None).await?;
+            let log = node::open_log(&config.kafka, None).await?;
             tokio::task::spawn_blocking(move || verify_kafka(&log)).await?
         }
         JournalCommand::Copy {
@@ -70,7 +70,7 @@ pub async fn journal(command: JournalCommand, config: ServiceConfig) -> anyhow::
         }
         JournalCommand::Copy { to_file, .. } => {
             let data = to_file.context("one of --from-file and --to-file")?;
-            let log = node::open_log(&config, None).await?;
+            let log = node::open_log(&config.kafka, None).await?;
             let rehearsal = config.common.rehearsal;
             tokio::task::spawn_blocking(move || to_file_from(&log, &data, rehearsal)).await?
         }

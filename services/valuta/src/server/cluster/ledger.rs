@@ -11,13 +11,15 @@ use super::config::ServiceConfig;
 use super::node::{self, Threads};
 use super::topics::{Incoming, Outgoing};
 use crate::server::data::DataDir;
+use crate::server::log::{open_ledger, routes, scrub};
 use crate::server::metrics;
-use crate::server::ports::failed;
+use crate::server::ports::{failed, prove};
 use crate::server::standing::Follower;
-use crate::server::up::log_origin;
-use anyhow::{Context, anyhow};
+use crate::server::witnessing::Witnessing;
+use anyhow::Context;
+use fx::AssetCode;
 use prost::Message as _;
-use settlement_core::ids::{BatchNumber, Sequence};
+use settlement_core::ids::{BatchNumber, Bic, Sequence};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,19 +27,21 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status};
-use valuta_gateway::ports::{CheckpointRow, ReadError};
+use valuta_gateway::ports::{CheckpointRow, ProofOf, ReadError};
 use valuta_journal::Source as _;
-use valuta_ledger::{Added, FIRST_BATCH_NUMBER, Ledger, LedgerReader, LogKey};
+use valuta_ledger::{Added, FIRST_BATCH_NUMBER, Ledger, LedgerReader};
 use valuta_link::{LinkOptions, Secret};
 use valuta_proto::link::ledger_link_client::LedgerLinkClient;
 use valuta_proto::link::ledger_link_server::{LedgerLink, LedgerLinkServer};
 use valuta_proto::link::{
-    CheckpointAnswer, CheckpointQuestion, LinkedReceipt, ReceiptsAnswer, ReceiptsQuestion,
+    BalanceQuestion, CheckpointAnswer, CheckpointQuestion, ConservationQuestion,
+    DisclosureQuestion, LinkedReceipt, ProofsAnswer, ProofsQuestion, ReceiptsAnswer,
+    ReceiptsQuestion, proofs_question,
 };
 use valuta_proto::v1;
 use valuta_proto::v1::ProcessRole;
 use valuta_relay::topics::{ANCHORS, BATCHES, batch_header};
-use valuta_relay::{FilesOnly, MemberFiles, Receipt, Receipts, Relay};
+use valuta_relay::{BatchFiles, FilesOnly, Receipt, Receipts, Relay};
 
 /// Receipts of one answer are a page's.
 const MESSAGE_BYTES_MAX: usize = 32 << 20;
@@ -47,22 +51,26 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
     let render = metrics::install()?;
     let dir = DataDir::open(&config.common.data, config.common.rehearsal)?;
-    let log = Arc::new(node::open_log(&config, None).await?);
-    let origin = log_origin(log.id());
-    let key = LogKey::load_or_create(&dir.ledger_key(), &origin)
-        .map_err(|error| anyhow!("the ledger's key: {error}"))?;
-    let ledger = Ledger::open(&dir.ledger(), key).map_err(|error| anyhow!("ledger: {error}"))?;
-    let files = MemberFiles::open(&dir.members())?;
+    let log = Arc::new(node::open_log(&config.kafka, None).await?);
+    let ledger = open_ledger(&dir, log.id(), config.common.passphrase_file.as_deref())?;
+    let files = BatchFiles::open(&dir.batches())?;
     let reader = ledger.reader();
     let receipts = Arc::new(Receipts::new(log.lookup(), reader.clone(), files.clone()));
+    let witnessing = Witnessing::start(&reader, config.common.witnesses.as_deref())?;
+    // Asks until this process ends.
+    let _collector = witnessing.collector;
     let (stop, stopping) = watch::channel(false);
     let service = LedgerService {
         receipts,
         ledger: reader.clone(),
+        policy: witnessing.policy,
         secret: config.link.secret.clone(),
     };
     let link = LedgerLinkServer::new(service).max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let (serves, _) = node::serve(&config, Routes::new(link), render, stopping).await?;
+    let mut services = Routes::new(link);
+    let router = services.axum_router_mut();
+    *router = std::mem::take(router).merge(routes(reader.clone()));
+    let (serves, _) = node::serve(&config, services, render, stopping).await?;
     let anchored = reader.clone();
     let own = Follower::new(ProcessRole::Ledger).done(move || anchored.next_number() - 1);
     node::stand(&config, &log, own, serves)?;
@@ -71,6 +79,7 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
         config.kafka.topic(BATCHES, 1),
         config.kafka.topic(ANCHORS, 1),
     );
+    let (scrubbed, scrub_every) = (reader.clone(), config.common.scrub_every);
     let source = Arc::clone(&log);
     threads.start("ledger", move |stop| {
         let Some(scheme) = node::scheme_name(&source, stop)? else {
@@ -79,6 +88,10 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
         let mut outgoing = Outgoing::open(&anchors, &scheme)?;
         publish_missing(&reader, &mut outgoing)?;
         keep(ledger, Incoming::open(&batches)?, outgoing, stop)
+    })?;
+    threads.start("scrub", move |stop| {
+        scrub(&scrubbed, scrub_every, stop);
+        Ok(())
     })?;
     let source = Arc::clone(&log);
     threads.start("members", move |stop| {
@@ -142,6 +155,7 @@ fn keep(
 struct LedgerService {
     receipts: Arc<Receipts>,
     ledger: LedgerReader,
+    policy: String,
     secret: Secret,
 }
 
@@ -154,7 +168,8 @@ impl LedgerLink for LedgerService {
         self.secret.check(request.metadata())?;
         Ok(Response::new(CheckpointAnswer {
             checkpoint: self.ledger.checkpoint().to_string(),
-            policy: self.ledger.policy().to_owned(),
+            policy: self.policy.clone(),
+            witnessed: self.ledger.witnessed_size(),
             batch: self.ledger.next_number() - 1,
         }))
     }
@@ -181,6 +196,54 @@ impl LedgerLink for LedgerService {
         Ok(Response::new(ReceiptsAnswer {
             receipts: receipts.collect(),
         }))
+    }
+
+    async fn make_proofs(
+        &self,
+        request: Request<ProofsQuestion>,
+    ) -> Result<Response<ProofsAnswer>, Status> {
+        self.secret.check(request.metadata())?;
+        let ProofsQuestion { batch, what } = request.into_inner();
+        let what = what.and_then(asked);
+        let what = what.ok_or_else(|| Status::invalid_argument("nothing that can be proved"))?;
+        let receipts = Arc::clone(&self.receipts);
+        let made = tokio::task::spawn_blocking(move || prove(&receipts, batch, &what));
+        let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
+        let made = made.await.map_err(|error| internal(&error))?;
+        let proofs = made.map_err(|error| internal(&error))?;
+        Ok(Response::new(ProofsAnswer { proofs }))
+    }
+}
+
+/// What a gateway asks for, as it came.
+fn asked(question: proofs_question::What) -> Option<ProofOf> {
+    use proofs_question::What;
+    let bic = |text: &str| Bic::parse(text.as_bytes());
+    Some(match question {
+        What::Balance(BalanceQuestion { participant, asset }) => {
+            ProofOf::Balance(bic(&participant)?, AssetCode::parse(asset.as_bytes())?)
+        }
+        What::Postings(participant) => ProofOf::Postings(bic(&participant)?),
+        What::Conservation(ConservationQuestion {}) => ProofOf::Conservation,
+        What::Disclosure(DisclosureQuestion { sequences }) => {
+            ProofOf::Disclosure(sequences.into_iter().map(Sequence).collect())
+        }
+    })
+}
+
+/// The inverse.
+fn question(what: ProofOf) -> proofs_question::What {
+    use proofs_question::What;
+    match what {
+        ProofOf::Balance(participant, asset) => What::Balance(BalanceQuestion {
+            participant: participant.to_string(),
+            asset: asset.to_string(),
+        }),
+        ProofOf::Postings(participant) => What::Postings(participant.to_string()),
+        ProofOf::Conservation => What::Conservation(ConservationQuestion {}),
+        ProofOf::Disclosure(chosen) => What::Disclosure(DisclosureQuestion {
+            sequences: chosen.into_iter().map(|sequence| sequence.0).collect(),
+        }),
     }
 }
 
@@ -239,7 +302,20 @@ impl LedgerClient {
         Ok(CheckpointRow {
             checkpoint: answer.checkpoint,
             policy: answer.policy,
+            witnessed: answer.witnessed,
         })
+    }
+
+    /// Other proofs of a batch; none if it is not anchored, or there is nothing to prove.
+    pub async fn proofs(
+        &self,
+        batch: BatchNumber,
+        what: ProofOf,
+    ) -> Result<Vec<String>, ReadError> {
+        let what = Some(question(what));
+        let question = self.request(ProofsQuestion { batch, what });
+        let answer = self.client()?.make_proofs(question).await;
+        Ok(answer.map_err(unanswered)?.into_inner().proofs)
     }
 
     /// Receipts of a batch's instructions; none if it is not anchored.

@@ -1,6 +1,6 @@
 //! What every service has: its journal, the state that follows it, metrics, and an end.
 
-use super::config::ServiceConfig;
+use super::config::{Kafka, ServiceConfig};
 use crate::server::data::DataDir;
 use crate::server::standing::{Board, Follower};
 use crate::server::up::{read_tls, signal};
@@ -31,11 +31,8 @@ const CLOSED_SEEN_WITHIN: Duration = Duration::from_millis(200);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The journal's reading side, read up to what was in the topic at the start.
-pub async fn open_log(
-    config: &ServiceConfig,
-    snapshots: Option<Snapshots>,
-) -> anyhow::Result<KafkaLog> {
-    let journal = config.kafka.journal();
+pub async fn open_log(kafka: &Kafka, snapshots: Option<Snapshots>) -> anyhow::Result<KafkaLog> {
+    let journal = kafka.journal();
     tokio::task::spawn_blocking(move || {
         let from = snapshots.and_then(|snapshots| snapshots.newest_cursor());
         let log = match from.map(|cursor| KafkaLog::open(&journal, Some(cursor))) {
@@ -67,7 +64,7 @@ pub async fn follow(config: &ServiceConfig) -> anyhow::Result<Following> {
     let rehearsal = config.common.rehearsal;
     let dir = DataDir::open(&config.common.data, rehearsal)?;
     let kept = Snapshots::new(dir.snapshots());
-    let log = Arc::new(open_log(config, Some(kept.clone())).await?);
+    let log = Arc::new(open_log(&config.kafka, Some(kept.clone())).await?);
     let snapshots = SnapshotOptions {
         dir: dir.snapshots(),
         every_bytes: config.common.snapshot_every_bytes,
@@ -274,6 +271,10 @@ impl Threads {
         while self.running > 0 {
             let _ = self.endings.recv().await;
             self.running -= 1;
+        }
+        // Whatever noticed it first: the journal's own failure is why.
+        if let Some(reason) = log.failure() {
+            bail!("journal: {reason}");
         }
         match failed {
             Some((name, Err(error))) => Err(error.context(name)),

@@ -45,7 +45,7 @@ pub async fn projector(config: ServiceConfig) -> anyhow::Result<()> {
     let address = config.database()?;
     let (stop, stopping) = watch::channel(false);
     let (serves, _) = node::serve(&config, Routes::default(), render, stopping).await?;
-    let log = Arc::new(node::open_log(&config, None).await?);
+    let log = Arc::new(node::open_log(&config.kafka, None).await?);
     let (projected, anchored) = (Progress::default(), Progress::default());
     let own = Follower::new(ProcessRole::Projector)
         .at(projected.read())
@@ -117,7 +117,7 @@ fn show_anchors(
 pub async fn read_model(command: ReadModelCommand, config: ServiceConfig) -> anyhow::Result<()> {
     let ReadModelCommand::Rebuild(_) = command;
     let address = config.database()?;
-    let log = node::open_log(&config, None).await?;
+    let log = node::open_log(&config.kafka, None).await?;
     let end = log.watch().durable().sequence;
     eprintln!("rebuilding from {end} inputs; readers go on with the old read model");
     let rebuilt = tokio::task::spawn_blocking(move || rebuild_from(&log, &address)).await??;

@@ -25,7 +25,7 @@ pub async fn relay(config: ServiceConfig) -> anyhow::Result<()> {
     let render = metrics::install()?;
     let (stop, stopping) = watch::channel(false);
     let (serves, _) = node::serve(&config, Routes::default(), render, stopping).await?;
-    let log = Arc::new(node::open_log(&config, None).await?);
+    let log = Arc::new(node::open_log(&config.kafka, None).await?);
     let (told, relayed) = (Progress::default(), Progress::default());
     let own = Follower::new(ProcessRole::Relay)
         .at(told.read())
