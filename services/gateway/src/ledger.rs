@@ -140,7 +140,6 @@ impl<E: Engine, R: Reads> LedgerService for Gateway<E, R> {
             false => Some(self.strangers_place()?),
         };
         let batch = named(request.into_inner().batch)?;
-        self.anchored(batch, None).await?;
         let gateway = self.clone();
         // A caller that goes away does not free the place while its batch is still read.
         let proving = tokio::spawn(async move {

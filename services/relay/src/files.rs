@@ -14,7 +14,8 @@
 use settlement_core::follow::BatchMember;
 use settlement_core::ids::{BatchNumber, Sequence};
 use std::fmt::Write as _;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// One leaf of a batch.
@@ -90,15 +91,18 @@ impl BatchFiles {
     }
 
     /// Whether the batch's file is there.
-    pub(crate) fn contains(&self, batch: BatchNumber) -> bool {
+    #[must_use]
+    pub fn contains(&self, batch: BatchNumber) -> bool {
         self.path(batch).exists()
     }
 
-    /// Writes by rename, so that a file is whole or not there. Not synced: it can be written again.
+    /// Writes by rename, and synced before, so that after a power cut too a file is whole or not there.
     pub(crate) fn write(&self, batch: BatchNumber, file: &BatchFile) -> io::Result<()> {
         let path = self.path(batch);
         let partial = path.with_extension("tmp");
-        std::fs::write(&partial, file.text())?;
+        let mut written = File::create(&partial)?;
+        written.write_all(file.text().as_bytes())?;
+        written.sync_data()?;
         std::fs::rename(partial, path)
     }
 

@@ -200,7 +200,7 @@ impl Receipts {
             lines,
         }) = self.files.read(batch)?
         else {
-            return Ok(None);
+            return Err(RelayError::Unread { number: batch });
         };
         let closed = batch::read_closing(batch, closed_by, &*self.lookup)?;
         let contents = batch::member_contents(&members, &*self.lookup)?;

@@ -36,6 +36,12 @@ pub enum RelayError {
         /// The member's.
         sequence: u64,
     },
+    /// The batch is anchored, but its file is not there: the relay writes it when it comes to the batch.
+    #[error("batch {number} is anchored, but not yet read again from the journal")]
+    Unread {
+        /// The batch's.
+        number: u64,
+    },
     /// A batch's closing event is not where its file says.
     #[error("batch {number} did not close where its file says")]
     NoBatch {

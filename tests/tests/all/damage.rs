@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use tonic::Code;
 use valuta_proto::v1;
 use valuta_tests::scheme::{World, payment};
 use valuta_tests::{Server, ServerOptions};
@@ -399,6 +400,47 @@ async fn what_follows_the_journal_is_rebuilt_equal() {
         assert_eq!(picture.batches, pictures[0].batches);
         assert_eq!(picture.receipts, pictures[0].receipts);
     }
+}
+
+/// What was anchored before a start is so at once, and a lost file is not taken for a batch that is not anchored.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_anchored_stays_so_over_a_start() {
+    let stopped = Stopped::new().await;
+    let (mut world, data) = (stopped.world, stopped.dir.path().join("data"));
+    world.server = Server::start(&data).unwrap();
+    let token = world.server.operator_token().unwrap();
+    world.operator = world.server.client(&token).await.unwrap();
+    let last = picture(&world).await.batches.len() as u64;
+    assert!(last > 1, "{last}");
+    assert_eq!(world.server.stop().unwrap(), Some(0));
+    // Nothing is read again from the journal: what is known is known from the start.
+    let options = ServerOptions {
+        arguments: vec!["--without-followers".to_owned()],
+        ..ServerOptions::default()
+    };
+    world.server = Server::start_with(&data, &options).unwrap();
+    let token = world.server.operator_token().unwrap();
+    let mut ledger = world.server.client(&token).await.unwrap().ledger;
+    let asked = |batch| v1::GetConservationProofRequest { batch };
+    let first = data.join("batches/000000000001");
+    fs::rename(&first, data.join("aside")).unwrap();
+    let lost = ledger.get_conservation_proof(asked(1)).await.unwrap_err();
+    assert_eq!(lost.code(), Code::Unavailable);
+    let words = "batch 1 is anchored, but not yet read again from the journal";
+    assert_eq!(lost.message(), words);
+    fs::rename(data.join("aside"), first).unwrap();
+    for batch in 1..=last {
+        ledger.get_conservation_proof(asked(batch)).await.unwrap();
+    }
+    let next = ledger.get_conservation_proof(asked(last + 1)).await;
+    assert_eq!(next.unwrap_err().code(), Code::FailedPrecondition);
+    let balance = v1::GetBalanceProofRequest {
+        participant: "AAAAUS33".to_owned(),
+        asset: "USD".to_owned(),
+        ..Default::default()
+    };
+    ledger.get_balance_proof(balance).await.unwrap();
+    world.server.kill();
 }
 
 /// What the followers show.

@@ -160,7 +160,8 @@ impl ReadsPort {
         let made = match &self.0.log {
             Log::Here { receipts, .. } => {
                 let receipts = Arc::clone(receipts);
-                let made = self.read(move |_| receipts.make(batch, &instructions).map_err(failed));
+                let made =
+                    self.read(move |_| receipts.make(batch, &instructions).map_err(unproved));
                 made.await?.unwrap_or_default()
             }
             #[cfg(feature = "cluster")]
@@ -193,6 +194,13 @@ pub(crate) fn failed(error: impl std::fmt::Display) -> ReadError {
     let error = error.to_string();
     tracing::error!(error, "a follower cannot be read");
     ReadError::Failed(error)
+}
+
+fn unproved(error: RelayError) -> ReadError {
+    match error {
+        RelayError::Unread { .. } => ReadError::Unavailable(error.to_string()),
+        error => failed(error),
+    }
 }
 
 impl ports::Reads for ReadsPort {
@@ -280,7 +288,7 @@ impl ports::Reads for ReadsPort {
         match &self.0.log {
             Log::Here { receipts, .. } => {
                 let receipts = Arc::clone(receipts);
-                self.read(move |_| prove(&receipts, batch, &what).map_err(failed))
+                self.read(move |_| prove(&receipts, batch, &what).map_err(unproved))
                     .await
             }
             #[cfg(feature = "cluster")]

@@ -276,7 +276,11 @@ fn start(dir: &DataDir, options: StartOptions) -> anyhow::Result<Parts> {
     let (lookup, tail, log) = (journal.lookup(), journal.watch(), ledger_reader.clone());
     let stop = Arc::new(AtomicBool::new(false));
     let (projected, projected_reader) = watch::channel(0);
-    let (anchored, anchored_reader) = watch::channel(0);
+    let mut anchors = store.anchors().context("read model")?;
+    let newest = anchors.anchored()?.min(ledger_reader.next_number() - 1);
+    // What was lost is made again from the journal, and this then rises with it.
+    let (anchored, anchored_reader) =
+        watch::channel(if files.contains(newest) { newest } else { 0 });
     let board = board(&journal, &projected_reader, &anchored_reader)?;
     let (read_dir, read_tail) = (dir.journal(), tail.clone());
     let reader = move |from: Option<Cursor>| -> Result<Box<dyn JournalReader>, ReadError> {
@@ -308,7 +312,6 @@ fn start(dir: &DataDir, options: StartOptions) -> anyhow::Result<Parts> {
 
     let mut followers = Vec::new();
     if following {
-        let mut anchors = store.anchors().context("read model")?;
         let relay = Relay::new(
             journal.reader(None)?,
             lookup,

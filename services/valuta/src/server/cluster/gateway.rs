@@ -10,7 +10,7 @@ use crate::server::standing::{Board, Follower};
 use crate::server::up::{READERS, read_tls, signal};
 use anyhow::{Context, anyhow};
 use settlement_core::command::{Caller, Command, Refusal};
-use settlement_core::ids::{Sequence, Timestamp};
+use settlement_core::ids::{BatchNumber, Sequence, Timestamp};
 use settlement_core::instruction::Submissions;
 use settlement_core::state::FrozenView;
 use settlement_core::view::{CommandAnswer, Query, SubmitAnswer};
@@ -24,7 +24,7 @@ use valuta_journal::Source as _;
 use valuta_kafka::KafkaLog;
 use valuta_link::Link;
 use valuta_projector::{
-    Anchors as _, PostgresAddress, PostgresAnchors, PostgresReadModel, ReadModel as _,
+    Anchors as _, PostgresAddress, PostgresAnchors, PostgresReadModel, ReadModel as _, StoreError,
 };
 use valuta_proto::v1::ProcessRole;
 
@@ -51,18 +51,26 @@ pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> 
         handle: reads,
         link,
     };
-    let model = {
+    let (model, at) = {
         let address = address.clone();
-        tokio::task::spawn_blocking(move || PostgresReadModel::open(&address, READERS)).await?
+        let open = move || -> Result<_, StoreError> {
+            let model = PostgresReadModel::open(&address, READERS)?;
+            // Where it cannot be told yet, `progress` says why.
+            let at = PostgresAnchors::open(&address)
+                .and_then(|mut anchors| come_to(&model, &mut anchors));
+            Ok((model, at.unwrap_or_default()))
+        };
+        let opened = tokio::task::spawn_blocking(open).await?;
+        opened.context("read model")?
     };
-    let (projected, projected_reader) = watch::channel(0);
-    let (anchored, anchored_reader) = watch::channel(0);
+    let (projected, projected_reader) = watch::channel(at.projected);
+    let (anchored, anchored_reader) = watch::channel(at.anchored);
     std::thread::Builder::new()
         .name("progress".to_owned())
         .spawn(move || progress(&address, &projected, &anchored))?;
     let ledger = LedgerClient::new(config.ledger.as_deref(), &config.link)?;
     let reads = ReadsPort::new(
-        Box::new(model.context("read model")?),
+        Box::new(model),
         Log::Elsewhere(ledger),
         projected_reader,
         anchored_reader,
@@ -123,6 +131,20 @@ fn board(log: &KafkaLog, reads: &Handle, writes: bool) -> anyhow::Result<Board> 
     Ok(Board::new(role, Board::draw()?, tail, leader, vec![own]))
 }
 
+/// How far PostgreSQL is: the sequence and the batch that it shows.
+#[derive(Default)]
+struct ComeTo {
+    projected: u64,
+    anchored: BatchNumber,
+}
+
+fn come_to(model: &PostgresReadModel, anchors: &mut PostgresAnchors) -> Result<ComeTo, StoreError> {
+    Ok(ComeTo {
+        projected: model.state()?.map_or(0, |cursor| cursor.sequence),
+        anchored: anchors.anchored()?,
+    })
+}
+
 /// Tells how far PostgreSQL is. Ends when nobody listens.
 fn progress(
     address: &PostgresAddress,
@@ -130,13 +152,13 @@ fn progress(
     anchored: &watch::Sender<u64>,
 ) {
     while !projected.is_closed() {
-        let asked = (|| -> Result<(), valuta_projector::StoreError> {
+        let asked = (|| -> Result<(), StoreError> {
             let model = PostgresReadModel::open(address, 1)?;
             let mut anchors = PostgresAnchors::open(address)?;
             while !projected.is_closed() {
-                let at = model.state()?.map_or(0, |cursor| cursor.sequence);
-                raise(projected, at);
-                raise(anchored, anchors.anchored()?);
+                let at = come_to(&model, &mut anchors)?;
+                raise(projected, at.projected);
+                raise(anchored, at.anchored);
                 std::thread::sleep(PROGRESS_EVERY);
             }
             Ok(())

@@ -41,7 +41,7 @@ use valuta_proto::link::{
 use valuta_proto::v1;
 use valuta_proto::v1::ProcessRole;
 use valuta_relay::topics::{ANCHORS, BATCHES, batch_header};
-use valuta_relay::{BatchFiles, FilesOnly, Receipt, Receipts, Relay};
+use valuta_relay::{BatchFiles, FilesOnly, Receipt, Receipts, Relay, RelayError};
 
 /// Receipts of one answer are a page's.
 const MESSAGE_BYTES_MAX: usize = 32 << 20;
@@ -185,9 +185,10 @@ impl LedgerLink for LedgerService {
             let sequences: Vec<_> = sequences.into_iter().map(Sequence).collect();
             receipts.make(batch, &sequences)
         });
-        let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
-        let made = made.await.map_err(|error| internal(&error))?;
-        let made = made.map_err(|error| internal(&error))?.unwrap_or_default();
+        let made = made
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?;
+        let made = made.map_err(unproved)?.unwrap_or_default();
         let receipts = made.into_iter().map(|receipt| LinkedReceipt {
             sequence: receipt.sequence.0,
             text: receipt.text,
@@ -208,9 +209,10 @@ impl LedgerLink for LedgerService {
         let what = what.ok_or_else(|| Status::invalid_argument("nothing that can be proved"))?;
         let receipts = Arc::clone(&self.receipts);
         let made = tokio::task::spawn_blocking(move || prove(&receipts, batch, &what));
-        let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
-        let made = made.await.map_err(|error| internal(&error))?;
-        let proofs = made.map_err(|error| internal(&error))?;
+        let made = made
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?;
+        let proofs = made.map_err(unproved)?;
         Ok(Response::new(ProofsAnswer { proofs }))
     }
 }
@@ -340,9 +342,17 @@ impl LedgerClient {
     }
 }
 
+fn unproved(error: RelayError) -> Status {
+    match error {
+        RelayError::Unread { .. } => Status::failed_precondition(error.to_string()),
+        error => Status::internal(error.to_string()),
+    }
+}
+
 fn unanswered(status: Status) -> ReadError {
     match status.code() {
         tonic::Code::Internal => failed(status.message()),
+        tonic::Code::FailedPrecondition => ReadError::Unavailable(status.message().to_owned()),
         _ => ReadError::Unavailable(format!("the ledger does not answer: {}", status.message())),
     }
 }
