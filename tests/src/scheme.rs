@@ -107,6 +107,16 @@ impl World {
         let agent = self.client(agent_of(asset)).await?;
         deposit(agent, bic, asset, amount).await
     }
+
+    /// Waits until every batch that closed is anchored and in the read model; their number.
+    pub async fn anchored(&self) -> anyhow::Result<u64> {
+        let mut operator = self.operator.clone();
+        let status = operator.admin.get_status(v1::GetStatusRequest {}).await?;
+        let batch = status.into_inner().batches;
+        let request = v1::GetBatchRequest { batch, wait: true };
+        operator.settlement.get_batch(request).await?;
+        Ok(batch)
+    }
 }
 
 fn agent_of(asset: &str) -> &'static str {

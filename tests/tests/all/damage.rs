@@ -35,6 +35,8 @@ impl Stopped {
         load.fund(&world).await.unwrap();
         load.work(&world, 5, 20).await;
         load.send_again(&world).await.unwrap();
+        let anchored = world.anchored().await.unwrap();
+        assert!(anchored > 1, "{anchored}");
         assert_eq!(world.server.stop().unwrap(), Some(0));
         Self { dir, world, load }
     }
@@ -407,12 +409,7 @@ async fn what_follows_the_journal_is_rebuilt_equal() {
 async fn what_is_anchored_stays_so_over_a_start() {
     let stopped = Stopped::new().await;
     let (mut world, data) = (stopped.world, stopped.dir.path().join("data"));
-    world.server = Server::start(&data).unwrap();
-    let token = world.server.operator_token().unwrap();
-    world.operator = world.server.client(&token).await.unwrap();
-    let last = picture(&world).await.batches.len() as u64;
-    assert!(last > 1, "{last}");
-    assert_eq!(world.server.stop().unwrap(), Some(0));
+    let last = fs::read_dir(data.join("batches")).unwrap().count() as u64;
     // Nothing is read again from the journal: what is known is known from the start.
     let options = ServerOptions {
         arguments: vec!["--without-followers".to_owned()],

@@ -124,14 +124,7 @@ pub async fn witnessed(world: &mut World) -> v1::GetCheckpointResponse {
 
 /// Waits until all that is settled is in a checkpoint, and is it.
 async fn anchored(world: &mut World) -> String {
-    let request = v1::GetStatusRequest {};
-    let status = world.operator.admin.get_status(request).await;
-    let batches = status.unwrap().into_inner().batches;
-    let request = v1::GetBatchRequest {
-        batch: batches,
-        wait: true,
-    };
-    world.operator.settlement.get_batch(request).await.unwrap();
+    let batches = world.anchored().await.unwrap();
     let signed = checkpoint(world).await.checkpoint;
     assert_eq!(size_of(&signed), batches);
     signed
@@ -344,6 +337,7 @@ async fn a_log_that_lies_is_found() {
     for seed in 5..12 {
         load.work(&world, seed, CALLS).await;
     }
+    world.anchored().await.unwrap();
     let policy = checkpoint(&mut world).await.policy;
     std::fs::write(at.join("policy.txt"), &policy).unwrap();
     assert_eq!(world.server.stop().unwrap(), Some(0));

@@ -39,15 +39,7 @@ pub async fn make_journal(data: &Path, seed: u64) {
         load.send_again(&world).await.unwrap();
     }
     assert!(load.cycles_completed().await >= 2);
-    // Until everything that closed is in the ledger.
-    let request = valuta_proto::v1::ListBatchesRequest::default();
-    let batches = world.operator.settlement.list_batches(request).await;
-    let newest = batches.unwrap().into_inner().batches[0].number;
-    let request = valuta_proto::v1::GetBatchRequest {
-        batch: newest,
-        wait: true,
-    };
-    world.operator.settlement.get_batch(request).await.unwrap();
+    world.anchored().await.unwrap();
     assert_eq!(world.server.stop().unwrap(), Some(0));
 }
 
