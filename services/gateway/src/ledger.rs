@@ -99,11 +99,14 @@ impl<E: Engine, R: Reads> LedgerService for Gateway<E, R> {
         let (call, request) = self.open(request)?;
         let holder = holder(call.caller, &request.participant)?;
         let asset = fields::asset("asset", &request.asset)?;
-        let until = match request.batch {
-            0 => *self.reads.anchored().borrow(),
-            batch => batch,
-        };
         let wait = request.wait.then_some(call.deadline);
+        let newest = *self.reads.anchored().borrow();
+        let until = match (request.batch, wait) {
+            (0, None) => newest,
+            // All that the caller can have been told of is in it.
+            (0, Some(_)) => self.closed(call).await?.max(newest),
+            (batch, _) => batch,
+        };
         self.listed(until, wait).await?;
         let changed = self.reads.changed_by(holder, asset, until).await;
         let unchanged = || {
@@ -186,6 +189,12 @@ impl<E: Engine, R: Reads> Gateway<E, R> {
     /// The one that there is at most.
     async fn proof(&self, batch: BatchNumber, what: ProofOf) -> Result<Option<String>, Status> {
         Ok(self.proofs(batch, what).await?.into_iter().next())
+    }
+
+    /// The newest batch that has closed, anchored or not.
+    async fn closed(&self, call: Call) -> Result<BatchNumber, Status> {
+        let counts = view!(self.query(call, Query::Statistics, 0).await?, Statistics)?;
+        Ok(counts.batches)
     }
 
     fn strangers_place(&self) -> Result<OwnedSemaphorePermit, Status> {

@@ -218,6 +218,10 @@ impl Double {
         self.0.projected.receiver_count()
     }
 
+    pub(crate) fn awaiting_anchor(&self) -> usize {
+        self.0.anchored.receiver_count()
+    }
+
     pub(crate) fn make_durable(&self, sequence: u64) {
         self.0.durable.send_replace(sequence);
     }

@@ -3,6 +3,7 @@
 use super::payment::submit;
 use super::*;
 use crate::gateway::STRANGERS_PROOFS_MAX;
+use settlement_core::view::{Statistics, View};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
@@ -35,7 +36,11 @@ async fn proved(rig: &Rig, request: v1::GetBalanceProofRequest) -> Result<u64, S
 
 /// Until the call waits for the read model. It is answered only after that.
 async fn waits_for_the_read_model<T>(rig: &Rig, call: &JoinHandle<T>) {
-    while rig.double.awaiting_projection() == 0 {
+    waits(|| rig.double.awaiting_projection(), call).await;
+}
+
+async fn waits<T>(awaiting: impl Fn() -> usize, call: &JoinHandle<T>) {
+    while awaiting() == 0 {
         assert!(!call.is_finished(), "it did not wait");
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -94,6 +99,22 @@ async fn a_balance_is_of_the_newest_batch_that_was_asked_for() {
         let found = proved(&rig, balance(batch, false)).await;
         assert_eq!(found, *expected, "up to {batch}");
     }
+    // The second one has closed, and is not anchored yet.
+    let counts = Statistics {
+        batches: 2,
+        ..Statistics::default()
+    };
+    rig.double.show(View::Statistics(counts));
+    rig.double.anchor(1);
+    assert_eq!(proved(&rig, balance(0, false)).await, Ok(1));
+    let waiting = tokio::spawn({
+        let rig = Arc::clone(&rig);
+        async move { proved(&rig, balance(0, true)).await }
+    });
+    waits(|| rig.double.awaiting_anchor(), &waiting).await;
+    rig.double.list_batches_to(2);
+    rig.double.anchor(2);
+    assert_eq!(waiting.await.unwrap(), Ok(2));
     for batch in [0, 2] {
         rig.double.list_batches_to(1);
         let waiting = tokio::spawn({
