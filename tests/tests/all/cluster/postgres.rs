@@ -4,6 +4,7 @@ use super::judge::judge;
 use super::scenes::{Scenery, WORKS};
 use super::stack::{Do, psql};
 use super::whole::{Follower, Whole};
+use crate::load::long;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -92,12 +93,12 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    const BYTES: u64 = 512 << 20;
-
     /// With the database on it. `None` without the right to mount.
     pub fn with_database(server: &str, database: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let options = format!("size={},mode=0755", Self::BYTES);
+        // Room for the read model twice, since it is rebuilt: of one round, or of all.
+        let bytes = if long() { 2u64 << 30 } else { 512 << 20 };
+        let options = format!("size={bytes},mode=0755");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]);
         let mounted = mount.arg(dir.path()).output();
