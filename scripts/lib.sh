@@ -3,6 +3,12 @@
 say() { printf '== %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+# The script's own first comment.
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "scripts/$(basename "$0")"; }
+
+# help_or_go ARGUMENTS: asked for help, the script says what it is, and ends.
+help_or_go() { case ${1:-} in -h | --help | help) usage; exit ;; esac; }
+
 # need COMMAND PACKAGE: a Debian package, installed if its command is missing.
 need() {
     command -v "$1" >/dev/null 2>&1 || install_package "$2" "$1"
