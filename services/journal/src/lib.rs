@@ -13,7 +13,7 @@
 //! | `recover` | opening: torn tail or damage, and the repair                  |
 //! | `file`    | the writer                                                    |
 //! | `reader`  | followers, in order                                           |
-//! | `lookup`  | random access by sequence, over `index`                       |
+//! | `lookup`  | random access by sequence, over `index`; `recent`: what it read |
 //! | `tail`    | the watermark: waiting and wakers                             |
 //! | `memory`  | the double, with faults                                       |
 //!
@@ -29,6 +29,7 @@ mod lookup;
 mod mark;
 mod memory;
 mod reader;
+mod recent;
 mod record;
 mod recover;
 mod segment;
@@ -45,6 +46,7 @@ pub use frame::{PAGE_BYTES, framed_bytes};
 pub use lookup::FileLookup;
 pub use memory::{Fault, FaultPoint, MemoryJournal, MemoryLookup, MemoryReader};
 pub use reader::FileReader;
+pub use recent::RecentRecords;
 pub use record::{
     CANONICAL_BYTES, Chain, Cursor, JournalId, Leader, RECORD_BYTES_MAX, Record, RecordHeader,
     chain_after,

@@ -8,12 +8,11 @@ use crate::RecordLookup;
 use crate::error::ReadError;
 use crate::frame::{self, PAGE_BYTES};
 use crate::index::RecordIndex;
+use crate::recent::RecentRecords;
 use crate::record::{Cursor, JournalId, Record, chain_after};
 use crate::segment::Segment;
 use crate::tail::Tail;
 
-/// Payload bytes that the last records may hold in memory: two of the largest.
-const CACHE_BYTES_MAX: usize = 32 << 20;
 /// Segments held open; a desk looks back over the last few.
 const SEGMENTS_OPEN_MAX: usize = 8;
 
@@ -28,9 +27,7 @@ pub struct FileLookup {
 
 #[derive(Debug, Default)]
 struct Recent {
-    /// Newest last.
-    records: VecDeque<Arc<Record>>,
-    records_bytes: usize,
+    records: RecentRecords,
     /// Newest last.
     segments: VecDeque<Arc<Segment>>,
 }
@@ -79,13 +76,13 @@ impl RecordLookup for FileLookup {
                 durable: durable.sequence,
             });
         }
-        if let Some(record) = self.recent().find(sequence) {
+        if let Some(record) = self.recent().records.find(sequence) {
             return Ok(record);
         }
         let (base, offset) = self.index.find(sequence)?;
         let segment = self.segment(base)?;
         let record = Arc::new(read(&segment, durable.journal, offset)?);
-        self.recent().keep(Arc::clone(&record));
+        self.recent().records.keep(Arc::clone(&record));
         Ok(record)
     }
 
@@ -104,26 +101,6 @@ impl RecordLookup for FileLookup {
             sequence,
             chain,
         }))
-    }
-}
-
-impl Recent {
-    fn find(&self, sequence: u64) -> Option<Arc<Record>> {
-        self.records
-            .iter()
-            .rev()
-            .find(|record| record.contains(sequence))
-            .cloned()
-    }
-
-    /// Keeps the newest; the one just read always, however large.
-    fn keep(&mut self, record: Arc<Record>) {
-        self.records_bytes += record.payload.len();
-        self.records.push_back(record);
-        while self.records_bytes > CACHE_BYTES_MAX && self.records.len() > 1 {
-            let oldest = self.records.pop_front().expect("more than one");
-            self.records_bytes -= oldest.payload.len();
-        }
     }
 }
 

@@ -73,6 +73,18 @@ const OTHERS: [&str; 20] = [
     "enable.gapless.guarantee",
 ];
 
+/// What a consumer fetches at a time, and ahead, if it is to be little.
+const LITTLE_BYTES: usize = 256 << 10;
+
+/// How much a consumer reads ahead of who asks it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ahead {
+    /// For who wants a message or a few: else each question moves tens of megabytes.
+    Little,
+    /// For who reads on.
+    Much,
+}
+
 /// How to reach a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaConfig {
@@ -157,17 +169,21 @@ impl KafkaConfig {
     }
 
     /// `group`: only the election's is known to the brokers; librdkafka wants one always.
-    pub(crate) fn consumer(&self, group: &str) -> Result<ClientConfig, KafkaError> {
+    pub(crate) fn consumer(&self, group: &str, ahead: Ahead) -> Result<ClientConfig, KafkaError> {
         let mut client = self.common()?;
         set_all(&mut client, &CONSUMER);
-        let bytes = MESSAGE_BYTES_MAX.to_string();
-        client.set("fetch.message.max.bytes", &bytes);
+        // A larger message comes whole all the same.
+        let (fetch_bytes, queued_kbytes) = match ahead {
+            Ahead::Little => (LITTLE_BYTES, LITTLE_BYTES >> 10),
+            Ahead::Much => (MESSAGE_BYTES_MAX, 64 << 10),
+        };
+        client.set("fetch.message.max.bytes", fetch_bytes.to_string());
         client.set("fetch.max.bytes", (2 * MESSAGE_BYTES_MAX).to_string());
         client.set(
             "receive.message.max.bytes",
             (3 * MESSAGE_BYTES_MAX).to_string(),
         );
-        client.set("queued.max.messages.kbytes", "65536");
+        client.set("queued.max.messages.kbytes", queued_kbytes.to_string());
         client.set("group.id", group);
         Ok(client)
     }
@@ -197,7 +213,11 @@ mod tests {
     fn check(name: &str, value: &str, expected: &str) {
         let mut config = KafkaConfig::new("127.0.0.1:1", "t");
         config.properties.insert(name.into(), value.into());
-        let made = [config.producer(), config.consumer("g"), config.admin()];
+        let made = [
+            config.producer(),
+            config.consumer("g", Ahead::Much),
+            config.admin(),
+        ];
         for made in made {
             let said = match made {
                 Ok(client) => client.get(name).unwrap_or("dropped").to_string(),

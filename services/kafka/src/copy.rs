@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use valuta_journal::{Chain, JournalId, ReadError, Record};
 
-use crate::config::KafkaConfig;
+use crate::config::{Ahead, KafkaConfig};
 use crate::error::KafkaError;
 use crate::link::Stream;
 use crate::log::KafkaLog;
@@ -32,7 +32,7 @@ pub struct CopyReader {
 impl CopyReader {
     pub(crate) fn open(shared: &Arc<Shared>) -> Result<Self, ReadError> {
         Ok(Self {
-            behind: Behind::open(shared, Place::default())?,
+            behind: Behind::open(shared, Place::default(), Ahead::Much)?,
             until: shared.state().next_offset,
             shared: Arc::clone(shared),
         })

@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::watch;
 
 use crate::client::{forward_log, not_made};
-use crate::config::KafkaConfig;
+use crate::config::{Ahead, KafkaConfig};
 use crate::error::KafkaError;
 use crate::log::POLL;
 
@@ -108,7 +108,7 @@ fn candidate_with(
     sender: watch::Sender<bool>,
 ) -> Result<BaseConsumer<Assigned>, KafkaError> {
     use rdkafka::config::FromClientConfigAndContext;
-    let mut settings = config.consumer(&format!("{}-leader", config.topic))?;
+    let mut settings = config.consumer(&format!("{}-leader", config.topic), Ahead::Little)?;
     settings
         .set("auto.offset.reset", "latest")
         .set("group.protocol", "classic")

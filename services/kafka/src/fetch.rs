@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::client::{self, Context, not_made};
-use crate::config::KafkaConfig;
+use crate::config::{Ahead, KafkaConfig};
 use crate::error::KafkaError;
 
 /// A broker that refuses a connection does so soon.
@@ -30,17 +30,23 @@ pub(crate) enum Fetched<'a> {
 
 impl Fetch {
     /// One partition from this offset on, which it must have, or end at.
-    pub fn open(config: &KafkaConfig, partition: i32, offset: u64) -> Result<Self, KafkaError> {
-        Self::open_at(config, &BTreeMap::from([(partition, offset)]))
+    pub fn open(
+        config: &KafkaConfig,
+        partition: i32,
+        offset: u64,
+        ahead: Ahead,
+    ) -> Result<Self, KafkaError> {
+        Self::open_at(config, &BTreeMap::from([(partition, offset)]), ahead)
     }
 
     /// Several partitions.
     pub fn open_at(
         config: &KafkaConfig,
         positions: &BTreeMap<i32, u64>,
+        ahead: Ahead,
     ) -> Result<Self, KafkaError> {
         use rdkafka::config::FromClientConfigAndContext;
-        let settings = config.consumer(&format!("{}-reader", config.topic))?;
+        let settings = config.consumer(&format!("{}-reader", config.topic), ahead)?;
         let consumer = BaseConsumer::from_config_and_context(&settings, Context::default());
         let fetch = Self {
             consumer: consumer.map_err(not_made)?,
@@ -94,7 +100,7 @@ impl Fetch {
 /// Why the brokers refuse connections, if they do: a certificate, a password. Of an admin client nobody
 /// hears it; of a consumer, who polls it.
 pub(crate) fn refusal(config: &KafkaConfig) -> Option<String> {
-    let fetch = Fetch::open(config, 0, 0).ok()?;
+    let fetch = Fetch::open(config, 0, 0, Ahead::Little).ok()?;
     let until = Instant::now() + REFUSAL_WITHIN;
     while Instant::now() < until {
         // What comes is of no interest: only that the client was asked.

@@ -11,7 +11,7 @@ use valuta_journal::{
     Source, Tail,
 };
 
-use crate::config::{CALL_TIMEOUT, KafkaConfig};
+use crate::config::{Ahead, CALL_TIMEOUT, KafkaConfig};
 use crate::copy::CopyReader;
 use crate::error::{KafkaError, LeadError};
 use crate::fetch::{Fetch, Fetched};
@@ -39,7 +39,10 @@ impl KafkaLog {
     /// Checks the topic and begins to read it: from its start, or from after `from`, a snapshot's
     /// cursor, which the journal must hold.
     pub fn open(config: &KafkaConfig, from: Option<Cursor>) -> Result<Self, KafkaError> {
-        let (admin, first) = (Admin::new(config)?, Fetch::open(config, 0, 0)?);
+        let (admin, first) = (
+            Admin::new(config)?,
+            Fetch::open(config, 0, 0, Ahead::Little)?,
+        );
         admin.check()?;
         let Some(opened) = find_genesis(&admin, &first)? else {
             return Err(KafkaError::NoJournal {
@@ -54,7 +57,7 @@ impl KafkaLog {
             None => (Place::default(), start),
             Some(cursor) => (place_after(config, journal, &cursor)?, cursor),
         };
-        let fetch = Fetch::open(config, 0, place.offset)?;
+        let fetch = Fetch::open(config, 0, place.offset, Ahead::Much)?;
         let shared = Arc::new(Shared::new(config.clone(), place, cursor));
         let mut log = Self {
             shared,

@@ -1,61 +1,44 @@
 //! Random access by sequence.
 //!
 //! What this process read is indexed, every few records, with the rule as it stood there; a lookup
-//! reads on from the place before. What is older than a snapshot that this process started from is
+//! reads the stretch up to the next place, and keeps it: whoever asks for one record often asks for the
+//! next. What is older than a snapshot that this process started from is
 //! indexed once, by reading it, when someone first asks.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use valuta_journal::{Cursor, ReadError, Record, RecordLookup};
+use valuta_journal::{Cursor, ReadError, RecentRecords, Record, RecordLookup};
 
+use crate::config::Ahead;
 use crate::reader::Behind;
 use crate::shared::{Index, Place, Shared, cursor_after};
-
-/// Payload bytes that the last records may hold in memory: two of the largest.
-const CACHE_BYTES_MAX: usize = 32 << 20;
 
 /// Finds records by sequence; shared freely between threads.
 pub(crate) struct KafkaLookup {
     shared: Arc<Shared>,
-    /// Newest last.
-    cache: Mutex<VecDeque<Arc<Record>>>,
+    recent: Mutex<RecentRecords>,
 }
 
 impl KafkaLookup {
     pub fn new(shared: &Arc<Shared>) -> Self {
         Self {
             shared: Arc::clone(shared),
-            cache: Mutex::default(),
+            recent: Mutex::default(),
         }
     }
 
     /// It only ever holds whole records: a cache after any panic.
-    fn cache(&self) -> MutexGuard<'_, VecDeque<Arc<Record>>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, record: &Arc<Record>) {
-        let mut cache = self.cache();
-        cache.push_back(Arc::clone(record));
-        let bytes = |cache: &VecDeque<Arc<Record>>| -> usize {
-            cache.iter().map(|record| record.payload.len()).sum()
-        };
-        while bytes(&cache) > CACHE_BYTES_MAX && cache.len() > 1 {
-            cache.pop_front();
-        }
+    fn recent(&self) -> MutexGuard<'_, RecentRecords> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RecordLookup for KafkaLookup {
     fn record_containing(&self, sequence: u64) -> Result<Arc<Record>, ReadError> {
-        let kept = self.cache().iter().find(|r| r.contains(sequence)).cloned();
-        if let Some(record) = kept {
+        if let Some(record) = self.recent().find(sequence) {
             return Ok(record);
         }
-        let record = containing(&self.shared, sequence)?;
-        self.keep(&record);
-        Ok(record)
+        containing(&self.shared, sequence, |record| self.recent().keep(record))
     }
 
     fn cursor_after(&self, sequence: u64) -> Result<Option<Cursor>, ReadError> {
@@ -68,8 +51,12 @@ impl RecordLookup for KafkaLookup {
     }
 }
 
-/// The record that holds `sequence`, remembered or read.
-pub(crate) fn containing(shared: &Arc<Shared>, sequence: u64) -> Result<Arc<Record>, ReadError> {
+/// The record that holds `sequence`, remembered or read; `keep` gets each that was read.
+pub(crate) fn containing(
+    shared: &Arc<Shared>,
+    sequence: u64,
+    mut keep: impl FnMut(Arc<Record>),
+) -> Result<Arc<Record>, ReadError> {
     let durable = shared.tail.durable().sequence;
     if sequence == 0 || sequence > durable {
         return Err(ReadError::NotDurable { sequence, durable });
@@ -77,23 +64,40 @@ pub(crate) fn containing(shared: &Arc<Shared>, sequence: u64) -> Result<Arc<Reco
     if let Some(record) = shared.state().containing(sequence) {
         return Ok(record);
     }
-    let mut behind = Behind::open(shared, place_before(shared, sequence)?)?;
+    let (place, next) = stretch(shared, sequence)?;
+    let mut behind = Behind::open(shared, place, Ahead::Little)?;
+    let mut found = None;
     loop {
-        let record = behind.next(shared)?;
+        let record = Arc::new(behind.next(shared)?);
         if record.contains(sequence) {
-            return Ok(Arc::new(record));
+            found = Some(Arc::clone(&record));
+        }
+        let last = record.header.last_sequence;
+        keep(record);
+        if last >= next.min(durable) {
+            // Records follow one another without gaps, and the sequence is in between.
+            return Ok(found.expect("a stretch has all its sequences"));
         }
     }
 }
 
 /// A place to read on from to the record that holds `sequence`, which is durable and not 0.
 pub(crate) fn place_before(shared: &Shared, sequence: u64) -> Result<Place, ReadError> {
-    if let Some(place) = shared.state().index.before(sequence) {
-        return Ok(place.clone());
-    }
-    let history = history(shared)?;
-    let place = history.before(sequence).cloned();
-    Ok(place.unwrap_or_default())
+    Ok(stretch(shared, sequence)?.0)
+}
+
+/// The same, and the last sequence before the next place.
+fn stretch(shared: &Shared, sequence: u64) -> Result<(Place, u64), ReadError> {
+    let started = {
+        let state = shared.state();
+        if let Some((place, next)) = state.index.around(sequence) {
+            return Ok((place.clone(), next.unwrap_or(u64::MAX)));
+        }
+        state.index.first_sequence()
+    };
+    let found = history(shared)?.around(sequence);
+    let (place, next) = found.expect("the first place is before everything");
+    Ok((place.clone(), next.unwrap_or(started)))
 }
 
 /// The index of what is older than this process' start, made by reading it once.
@@ -104,7 +108,7 @@ fn history(shared: &Shared) -> Result<&Index, ReadError> {
     let until = shared.state().index.first_sequence();
     let mut index = Index::default();
     index.begin(Place::default());
-    let mut behind = Behind::open(shared, Place::default())?;
+    let mut behind = Behind::open(shared, Place::default(), Ahead::Much)?;
     loop {
         let (place, record) = behind.next_placed(shared)?;
         index.note(place, record.payload.len());

@@ -6,7 +6,7 @@ use valuta_journal::{
     Contradiction, Cursor, Damage, JournalReader, ReadError, Record, RecordHeader, chain_after,
 };
 
-use crate::config::{CALL_TIMEOUT, KafkaConfig};
+use crate::config::{Ahead, CALL_TIMEOUT, KafkaConfig};
 use crate::error::KafkaError;
 use crate::fetch::{Fetch, Fetched};
 use crate::log::POLL;
@@ -61,7 +61,7 @@ impl KafkaReader {
     fn fetch_next(&mut self) -> Result<Record, ReadError> {
         if self.behind.is_none() {
             let place = lookup::place_before(&self.shared, self.cursor.sequence + 1)?;
-            self.behind = Some(Behind::open(&self.shared, place)?);
+            self.behind = Some(Behind::open(&self.shared, place, Ahead::Much)?);
         }
         let behind = self.behind.as_mut().expect("just opened");
         loop {
@@ -93,7 +93,7 @@ impl JournalReader for KafkaReader {
         }
         let mut whole = match self.whole.take() {
             Some(whole) => whole,
-            None => Behind::open(&self.shared, self.place_before_epochs()?)?,
+            None => Behind::open(&self.shared, self.place_before_epochs()?, Ahead::Much)?,
         };
         // What is judged is durable.
         let until = self.shared.state().next_offset;
@@ -117,8 +117,8 @@ impl JournalReader for KafkaReader {
 }
 
 impl Behind {
-    pub fn open(shared: &Shared, place: Place) -> Result<Self, ReadError> {
-        let fetch = Fetch::open(&shared.config, 0, place.offset);
+    pub fn open(shared: &Shared, place: Place, ahead: Ahead) -> Result<Self, ReadError> {
+        let fetch = Fetch::open(&shared.config, 0, place.offset, ahead);
         Ok(Self {
             fetch: fetch.map_err(|error| lost(error.to_string()))?,
             next_offset: place.offset,
@@ -196,7 +196,7 @@ fn find(shared: &Arc<Shared>, from: &Cursor, durable: &Cursor) -> Result<Cursor,
     let found = if from.sequence == durable.sequence {
         *durable
     } else {
-        let record = lookup::containing(shared, from.sequence)?;
+        let record = lookup::containing(shared, from.sequence, |_| ())?;
         cursor_after(*durable, &record)
     };
     if found.sequence != from.sequence {
@@ -221,7 +221,7 @@ pub(crate) fn record_before(
     if offset >= end {
         return Ok(None);
     }
-    let fetch = Fetch::open(config, 0, offset)?;
+    let fetch = Fetch::open(config, 0, offset, Ahead::Little)?;
     let deadline = std::time::Instant::now() + 2 * CALL_TIMEOUT;
     while std::time::Instant::now() < deadline {
         if let Fetched::Message(message) = fetch.next(POLL)? {

@@ -355,12 +355,15 @@ impl Index {
         self.places.first().map_or(0, |place| place.rule.sequence())
     }
 
-    /// The last place before the record that holds `sequence` (not 0); `None`: older than all.
-    pub fn before(&self, sequence: u64) -> Option<&Place> {
-        let after = self
+    /// The last place before the record that holds `sequence` (not 0), and the sequence before the next
+    /// place, if there is one; `None`: older than all.
+    pub fn around(&self, sequence: u64) -> Option<(&Place, Option<u64>)> {
+        let next = self
             .places
             .partition_point(|place| place.rule.sequence() < sequence);
-        self.places.get(after.checked_sub(1)?)
+        let place = self.places.get(next.checked_sub(1)?)?;
+        let next = self.places.get(next);
+        Some((place, next.map(|place| place.rule.sequence())))
     }
 }
 

@@ -19,7 +19,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use valuta_journal::JournalId;
 
 use crate::client::{self, Context, block_on, not_made, unavailable};
-use crate::config::{CALL_TIMEOUT, KafkaConfig, MESSAGE_BYTES_MAX};
+use crate::config::{Ahead, CALL_TIMEOUT, KafkaConfig, MESSAGE_BYTES_MAX};
 use crate::error::KafkaError;
 use crate::fetch::{Fetch, Fetched, refusal};
 use crate::link::{Delivery, Link, Outgoing, ProducerLink};
@@ -140,7 +140,10 @@ pub(crate) type Genesis = (JournalId, Option<Term>);
 
 /// `None`: there is no genesis yet.
 pub(crate) fn read_genesis(config: &KafkaConfig) -> Result<Option<Genesis>, KafkaError> {
-    find_genesis(&Admin::new(config)?, &Fetch::open(config, 0, 0)?)
+    find_genesis(
+        &Admin::new(config)?,
+        &Fetch::open(config, 0, 0, Ahead::Little)?,
+    )
 }
 
 /// As [`read_genesis`], for who asks again and again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::message::Message;
 
 use super::Label;
-use crate::config::KafkaConfig;
+use crate::config::{Ahead, KafkaConfig};
 use crate::error::KafkaError;
 use crate::fetch::{Fetch, Fetched};
 use crate::topic::Admin;
@@ -69,7 +69,7 @@ impl TopicReader {
             }
             positions.insert(partition, position);
         }
-        let fetch = Fetch::open_at(config, &positions)?;
+        let fetch = Fetch::open_at(config, &positions, Ahead::Much)?;
         Ok(Self { fetch, positions })
     }
 

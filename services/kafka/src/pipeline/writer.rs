@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, ThreadedProducer};
 
 use super::{Label, partition_of};
-use crate::config::{CALL_TIMEOUT, KafkaConfig};
+use crate::config::{Ahead, CALL_TIMEOUT, KafkaConfig};
 use crate::error::KafkaError;
 use crate::fetch::{Fetch, Fetched};
 use crate::link::{Report, Reports, produce_with};
@@ -225,7 +225,7 @@ fn labels(
     from: u64,
     end: u64,
 ) -> Result<Vec<Label>, KafkaError> {
-    let fetch = Fetch::open(config, partition, from)?;
+    let fetch = Fetch::open(config, partition, from, Ahead::Much)?;
     let mut labels = Vec::new();
     let mut heard = Instant::now();
     loop {
