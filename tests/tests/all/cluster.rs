@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `stack`, `service`, `whole` | servers, processes, a cluster of them |
-//! | `attempt`, `clients`, `cycles`, `seen` | clients that retry everything, and what they saw |
+//! | `attempt`, `clients`, `cycles`, `pledges`, `seen` | clients that retry everything, and what they saw |
 //! | `facts`, `check`, `judge` | the journal, and what must agree with it |
 //! | `validating` | a witness that decides the journal again |
 //! | `scenes`, `engines`, `brokers`, `followers`, `postgres` | faults |
@@ -18,6 +18,7 @@ mod engines;
 mod facts;
 mod followers;
 mod judge;
+mod pledges;
 mod postgres;
 mod scenes;
 mod seen;
@@ -130,8 +131,15 @@ async fn nothing_is_lost_or_doubled_whatever_dies() {
         }
         judge::judge(&mut scenery.whole, &scenery.clients).await;
     }
-    let (cycles, members) = scenery.clients.way.seen().cycles_completed();
+    let seen = scenery.clients.way.seen();
+    let (cycles, members) = seen.cycles_completed();
     assert!(!only.is_empty() || members > 0, "no cycle settled anything");
+    for (what, is_so) in pledges::KINDS {
+        let settled = seen.settled(is_so);
+        assert!(!only.is_empty() || settled > 0, "nothing settled {what}");
+        println!("{settled} settled {what}");
+    }
+    drop(seen);
     println!(
         "{} calls answered, {} tried again; {cycles} cycles settled {members} members",
         scenery.clients.way.answers(),

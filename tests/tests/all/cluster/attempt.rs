@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// One call in so many is cut after some milliseconds.
 const CUT_ONE_IN: u64 = 6;
 const CUT_MS_MAX: u64 = 40;
+/// Instructions in one request of a stream.
+const STREAMED: usize = 3;
 /// Between two tries, longer from one to the next.
 const PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(400);
@@ -26,8 +28,13 @@ const PAUSE_MAX: Duration = Duration::from_millis(400);
 pub enum Work {
     Submit(Box<v1::Instruction>),
     SubmitMany(Vec<v1::Instruction>),
+    /// The same over a stream, in several requests.
+    Stream(Vec<v1::Instruction>),
     Move(v1::RecordMovementRequest),
     Cancel(v1::CancelInstructionRequest),
+    Approve(v1::ApproveInstructionRequest),
+    Show(v1::ShowPreimageRequest),
+    Quote(v1::LockQuoteRequest),
     /// A rehearsal's time.
     Time(i64),
     OpenCycle(v1::OpenCycleRequest),
@@ -190,14 +197,21 @@ impl Way {
                 self.seen().told(content, &status, asked);
             }
             Work::SubmitMany(instructions) => {
-                let message = v1::SubmitInstructionsRequest {
-                    instructions: instructions.clone(),
-                    full_answers: true,
-                };
-                let answer = client
-                    .payments
-                    .submit_instructions(within(message, patience));
+                let message = within(many(instructions), patience);
+                let answer = client.payments.submit_instructions(message);
                 self.told_all(instructions, &answer.await?.into_inner(), asked);
+            }
+            Work::Stream(instructions) => {
+                let requests: Vec<_> = instructions.chunks(STREAMED).map(many).collect();
+                let requests = within(tokio_stream::iter(requests), patience);
+                let answers = client.payments.stream_instructions(requests);
+                let mut answers = answers.await?.into_inner();
+                for sent in instructions.chunks(STREAMED) {
+                    match answers.message().await? {
+                        Some(answer) => self.told_all(sent, &answer, asked),
+                        None => self.seen().wrong.push("a stream ended early".to_owned()),
+                    }
+                }
             }
             Work::Move(request) => {
                 let answer = client
@@ -217,6 +231,25 @@ impl Way {
                 let answer = answer.await?.into_inner();
                 self.seen()
                     .done(caller, &request.request_id, answer.sequence);
+            }
+            Work::Approve(request) => {
+                let message = within(request.clone(), patience);
+                let answer = client.payments.approve_instruction(message).await?;
+                let sequence = answer.into_inner().sequence;
+                self.seen().done(caller, &request.request_id, sequence);
+            }
+            Work::Show(request) => {
+                let message = within(request.clone(), patience);
+                let answer = client.payments.show_preimage(message).await?;
+                let sequence = answer.into_inner().sequence;
+                self.seen().done(caller, &request.request_id, sequence);
+            }
+            Work::Quote(request) => {
+                let message = within(request.clone(), patience);
+                let answer = client.fx.lock_quote(message).await?.into_inner();
+                let mut seen = self.seen();
+                seen.done(caller, &request.request_id, answer.sequence);
+                seen.quotes.extend(answer.quote);
             }
             Work::Time(ms) => {
                 let sequence = client.set_time(*ms).await?;
@@ -267,6 +300,13 @@ impl Way {
     }
 }
 
+fn many(instructions: &[v1::Instruction]) -> v1::SubmitInstructionsRequest {
+    v1::SubmitInstructionsRequest {
+        instructions: instructions.to_vec(),
+        full_answers: true,
+    }
+}
+
 fn within<T>(message: T, patience: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(patience);
@@ -287,7 +327,7 @@ fn is_passing(status: &Status) -> bool {
 fn is_refusal(status: &Status) -> bool {
     matches!(
         status.code(),
-        Code::FailedPrecondition | Code::AlreadyExists
+        Code::FailedPrecondition | Code::AlreadyExists | Code::NotFound
     )
 }
 

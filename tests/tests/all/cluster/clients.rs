@@ -3,6 +3,7 @@
 
 use super::attempt::{Came, Connections, Way, Work};
 use super::cycles::Job;
+use super::pledges;
 use super::whole::Whole;
 use crate::history::major;
 use crate::load::{Random, trade_side};
@@ -144,8 +145,8 @@ impl Clients {
             .await;
         let expected = match (&work, changed) {
             (Work::Move(_), true) => Came::Refused("REQUEST_ID_REUSED".to_owned()),
-            // It may be settled, rejected or matched by now.
-            (Work::Cancel(_), _) => return,
+            // It may be settled, rejected or matched by now, or its time may be over.
+            (Work::Cancel(_) | Work::Approve(_) | Work::Show(_) | Work::Quote(_), _) => return,
             _ => Came::Answered,
         };
         if came.as_ref().is_some_and(|came| *came != expected) {
@@ -158,14 +159,21 @@ impl Clients {
         let mut sent = self.sent.lock().unwrap();
         match work {
             Work::Submit(instruction) if !changed => sent.push((**instruction).clone()),
-            Work::SubmitMany(instructions) => sent.extend(instructions.iter().cloned()),
-            Work::Move(_) | Work::Cancel(_) if !changed => {
+            Work::SubmitMany(instructions) | Work::Stream(instructions) => {
+                sent.extend(instructions.iter().cloned());
+            }
+            Work::Move(_) | Work::Cancel(_) | Work::Approve(_) | Work::Show(_) | Work::Quote(_)
+                if !changed =>
+            {
                 let mut commands = self.commands.lock().unwrap();
                 commands.push((caller.to_owned(), work.clone()));
             }
             Work::Submit(_)
             | Work::Move(_)
             | Work::Cancel(_)
+            | Work::Approve(_)
+            | Work::Show(_)
+            | Work::Quote(_)
             | Work::Time(_)
             | Work::OpenCycle(_)
             | Work::Step(..) => {}
@@ -174,27 +182,56 @@ impl Clients {
 
     /// Who does what next.
     fn choose(&self, bank: &str, random: &mut Random) -> (String, Work) {
-        let mine = |work| (bank.to_owned(), work);
-        match random.below(100) {
-            0..45 => mine(Work::Submit(self.instruction(bank, random).into())),
-            45..65 => {
-                let many = (0..=random.below(BATCH_MAX)).map(|_| self.instruction(bank, random));
-                mine(Work::SubmitMany(many.collect()))
+        let chosen = match random.below(100) {
+            0..13 => Some(Work::SubmitMany(self.several(bank, random))),
+            13..24 => Some(Work::Stream(self.several(bank, random))),
+            24..37 => self
+                .earlier(bank, random)
+                .map(|earlier| Work::SubmitMany(vec![earlier])),
+            37..43 => self
+                .answered_before(bank, random)
+                .map(|earlier| Work::Submit(changed(earlier).into())),
+            43..51 => return self.movement(bank, random),
+            51..57 => self
+                .answered_before(bank, random)
+                .map(|earlier| self.cancel(&earlier)),
+            57..65 => pledges::fulfil(bank, &self.sent.lock().unwrap(), self.number(), random),
+            65..69 => {
+                let taker = self.another(bank, random);
+                Some(pledges::quote(taker, self.number(), self.now_ms(), random))
             }
-            65..78 => match self.earlier(bank, random) {
-                Some(earlier) => mine(Work::SubmitMany(vec![earlier])),
-                None => mine(Work::Submit(self.instruction(bank, random).into())),
-            },
-            78..84 => match self.answered_before(bank, random) {
-                Some(earlier) => mine(Work::Submit(changed(earlier).into())),
-                None => mine(Work::Submit(self.instruction(bank, random).into())),
-            },
-            84..92 => self.movement(bank, random),
-            _ => match self.answered_before(bank, random) {
-                Some(earlier) => mine(self.cancel(&earlier)),
-                None => mine(Work::Submit(self.instruction(bank, random).into())),
-            },
+            _ => None,
+        };
+        let single = || Work::Submit(self.instruction(bank, random).into());
+        (bank.to_owned(), chosen.unwrap_or_else(single))
+    }
+
+    /// Some of any kind, at times two that hang together among them.
+    fn several(&self, bank: &str, random: &mut Random) -> Vec<v1::Instruction> {
+        let many = 0..=random.below(BATCH_MAX);
+        let mut all: Vec<_> = many.map(|_| self.instruction(bank, random)).collect();
+        if random.below(4) == 0 {
+            let pair = [(); 2].map(|()| self.plain(bank, random));
+            all.extend(pledges::group(pair));
         }
+        all
+    }
+
+    fn another(&self, bank: &str, random: &mut Random) -> &'static str {
+        let others: Vec<_> = BANKS.into_iter().filter(|&other| other != bank).collect();
+        random.pick::<&str>(&others)
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.time_ms.load(Ordering::Relaxed)
+    }
+
+    /// A payment without anything special.
+    fn plain(&self, bank: &str, random: &mut Random) -> v1::Instruction {
+        let (other, number) = (self.another(bank, random), u128::from(self.number()));
+        let cents = i128::from(1 + random.below(AMOUNT_CENTS_MAX));
+        let asset = ASSETS[usize::try_from(random.below(3)).unwrap()].0;
+        payment(number, bank, other, &major(cents, asset), asset)
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -203,21 +240,31 @@ impl Clients {
 
     /// One of what banks send, right and wrong.
     fn instruction(&self, bank: &str, random: &mut Random) -> v1::Instruction {
-        let others: Vec<_> = BANKS.iter().filter(|&&other| other != bank).collect();
-        let (other, number) = (random.pick(&others), u128::from(self.number()));
-        let cents = i128::from(1 + random.below(AMOUNT_CENTS_MAX));
-        let asset = ASSETS[usize::try_from(random.below(3)).unwrap()].0;
+        let other = self.another(bank, random);
+        let number = || u128::from(self.number());
         match random.below(20) {
-            0 => payment(number, bank, other, "1.000", "KWD"),
-            1 => payment(number, bank, other, "0.5", "JPY"),
-            2 => payment(number, bank, bank, "1.00", "USD"),
-            3 | 4 => trade_side(number, bank, other, random),
+            0 => payment(number(), bank, other, "1.000", "KWD"),
+            1 => payment(number(), bank, other, "0.5", "JPY"),
+            2 => payment(number(), bank, bank, "1.00", "USD"),
+            3 | 4 => trade_side(number(), bank, other, random),
             5..=9 => v1::Instruction {
                 lane: v1::Lane::Net.into(),
-                ..payment(number, bank, other, &major(cents, asset), asset)
+                ..self.plain(bank, random)
             },
-            _ => payment(number, bank, other, &major(cents, asset), asset),
+            10..=12 => v1::Instruction {
+                conditions: Some(pledges::conditions(other, self.now_ms(), random)),
+                ..self.plain(bank, random)
+            },
+            13 => self
+                .taking_quote(bank, random)
+                .unwrap_or_else(|| self.plain(bank, random)),
+            _ => self.plain(bank, random),
         }
+    }
+
+    fn taking_quote(&self, bank: &str, random: &mut Random) -> Option<v1::Instruction> {
+        let seen = self.way.seen();
+        pledges::take_quote(bank, &seen.quotes, self.number(), random)
     }
 
     /// Any that this bank has sent, answered or not.
@@ -352,7 +399,11 @@ fn is_changed(work: &Work) -> bool {
         Work::Submit(instruction) => instruction.end_to_end_id == CHANGED_ID,
         Work::Move(request) => request.amount == CHANGED_AMOUNT,
         Work::SubmitMany(_)
+        | Work::Stream(_)
         | Work::Cancel(_)
+        | Work::Approve(_)
+        | Work::Show(_)
+        | Work::Quote(_)
         | Work::Time(_)
         | Work::OpenCycle(_)
         | Work::Step(..) => false,

@@ -12,16 +12,19 @@ use std::time::{Duration, Instant};
 
 /// Longer than the services of these tests wait for an answer.
 const PAUSED: Duration = Duration::from_secs(10);
+const GONE: Duration = Duration::from_secs(2);
+const GONE_MINUTES: Duration = Duration::from_secs(150);
 const SAID_WITHIN: Duration = Duration::from_secs(60);
 
-/// It is killed and started at once; then it is gone for a while.
+/// It is killed and started at once; then it is gone for a while, in the first round of a long run for minutes.
 pub async fn killed(scenery: &mut Scenery, seed: u64) {
     let working = scenery.busy(seed).await;
-    for gone_ms in [0, 3_000] {
+    let minutes = long() && seed < 100;
+    for gone in [Duration::ZERO, if minutes { GONE_MINUTES } else { GONE }] {
         scenery.a_moment(300).await;
         scenery.whole.stack.postgres(Do::Kill);
         scenery.clients.answered(WORKS).await;
-        scenery.a_moment(1 + gone_ms).await;
+        tokio::time::sleep(gone).await;
         scenery.whole.stack.postgres(Do::Start);
         scenery.clients.answered(WORKS).await;
     }

@@ -1,6 +1,7 @@
 //! What clients have sent and what they were answered, each with its place in the one order of all
 //! askings and answers: so an answer that came before another was asked for is known to be older.
 
+use prost::Message as _;
 use std::collections::BTreeMap;
 use valuta_proto::v1::{self, Status};
 
@@ -31,6 +32,8 @@ pub struct Done {
 pub struct Seen {
     pub answers: Vec<Answer>,
     pub commands: Vec<Done>,
+    /// As they were answered, again when asked for again.
+    pub quotes: Vec<v1::Quote>,
     /// Each cycle's newest answer.
     pub cycles: BTreeMap<String, v1::Cycle>,
     /// Answers that no fault excuses.
@@ -86,6 +89,14 @@ impl Seen {
         let completed = all.filter(|cycle| cycle.state() == v1::CycleState::Completed);
         let settled: Vec<u64> = completed.map(|cycle| cycle.settled).collect();
         (settled.len(), settled.iter().sum())
+    }
+
+    /// How many settled that are so.
+    pub fn settled(&self, is_so: impl Fn(&v1::Instruction) -> bool) -> usize {
+        let newest = self.newest().into_values();
+        let settled = newest.filter(|answer| answer.status == Status::Acsc);
+        let sent = settled.map(|answer| v1::Instruction::decode(&*answer.content).unwrap());
+        sent.filter(is_so).count()
     }
 
     /// Each UETR's newest answer that is not a refusal of other content.

@@ -1,15 +1,9 @@
 //! Conditions, groups, priorities and what is kept for them, over real gRPC and through a restart.
 
 use super::{send, status};
-use crate::support::{A, B, C, HOUR_MS, Town, failure, shown};
+use crate::support::{A, B, C, HOUR_MS, SECRET, SECRET_HASH, Town, failure, shown};
 use valuta_proto::v1;
 use valuta_tests::scheme::{MORNING_MS, payment, timestamp, uetr_text};
-
-/// SHA-256 of `secret`.
-const SECRET_HASH: [u8; 32] = [
-    0x2b, 0xb8, 0x0d, 0x53, 0x7b, 0x1d, 0xa3, 0xe3, 0x8b, 0xd3, 0x03, 0x61, 0xaa, 0x85, 0x56, 0x86,
-    0xbd, 0xe0, 0xea, 0xcd, 0x71, 0x62, 0xfe, 0xf6, 0xa2, 0x5f, 0xe9, 0x7b, 0xf5, 0x27, 0xa2, 0x5b,
-];
 
 fn under(instruction: v1::Instruction, conditions: v1::Conditions) -> v1::Instruction {
     v1::Instruction {
@@ -91,7 +85,7 @@ async fn approvals_and_a_preimage_release_a_payment_after_a_restart_too() {
     assert_eq!(approve(&town, B, A, 1).await, "PDNG PREIMAGE");
     let refused = show_preimage(&town, C, A, 1, b"guess").await;
     assert!(refused.starts_with("InvalidArgument"), "{refused}");
-    assert_eq!(show_preimage(&town, C, A, 1, b"secret").await, "ACSC");
+    assert_eq!(show_preimage(&town, C, A, 1, SECRET).await, "ACSC");
     assert_eq!(progress(&town, A, 1).await, None);
 }
 
