@@ -39,6 +39,7 @@ pub mod remembered;
 pub mod risk;
 pub mod rows;
 pub mod run;
+mod series;
 mod shared;
 mod sorted;
 pub mod state;

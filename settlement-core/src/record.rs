@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! payload = version (1 byte, 1)  entry*
-//! entry   = CBOR array [input, [event*]]
+//! entry   = CBOR array [input, events]          events: see `series`
 //! input   = CBOR array [0, content bytes]      an instruction's canonical bytes
 //!         | [1, command]
 //!         | [2, seed bytes]                     a tick
@@ -16,6 +16,7 @@ use crate::command::Command;
 use crate::event::Event;
 use crate::ids::CycleName;
 use crate::run::Cap;
+use crate::series;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// Of the payload's first byte.
@@ -85,11 +86,7 @@ pub fn push(payload: &mut Vec<u8>, input: &Input<'_>, events: &[Event]) {
                 encoder.u8(3)?.encode(result)?;
             }
         }
-        encoder.array(events.len() as u64)?;
-        for event in events {
-            encoder.encode(event)?;
-        }
-        Ok(())
+        series::encode(events, &mut encoder)
     })();
     written.expect("a Vec takes every byte");
 }
@@ -171,11 +168,7 @@ impl<'a> Entries<'a> {
                 ));
             }
             decoder.skip()?;
-            let count = decoder.array()?.unwrap_or(0);
-            for _ in 0..count {
-                events.push(decoder.decode()?);
-            }
-            Ok(())
+            series::decode(decoder, events)
         };
         read(&mut self.decoder, events).map_err(|error| PayloadError::Malformed {
             entry,
@@ -203,10 +196,7 @@ impl<'a> Entries<'a> {
 
     fn read(&mut self, events: &mut Vec<Event>) -> Result<Input<'a>, minicbor::decode::Error> {
         let input = self.read_input()?;
-        let count = self.decoder.array()?.unwrap_or(0);
-        for _ in 0..count {
-            events.push(self.decoder.decode()?);
-        }
+        series::decode(&mut self.decoder, events)?;
         Ok(input)
     }
 
