@@ -44,13 +44,14 @@ fn stored_receipts_verify() {
 
 /// Neither a panic nor a receipt that verifies for something else, whatever is done to it.
 #[test]
-fn no_mutation_verifies() {
+fn no_mutation_verifies_for_something_else() {
     let count = if std::env::var_os("VALUTA_LONG").is_some() {
         MUTATIONS * 100
     } else {
         MUTATIONS
     };
     let policy = policy();
+    let stored = RECEIPTS.map(|receipt| verify(receipt, &policy).unwrap());
     for seed in 0..count {
         for (index, good) in RECEIPTS.into_iter().enumerate() {
             let mut random = SplitMix(seed * 3 + index as u64);
@@ -58,15 +59,12 @@ fn no_mutation_verifies() {
             for _ in 0..=random.below(3) {
                 mutate(&mut bytes, &mut random);
             }
-            // Parts of one receipt may make up another one whole.
-            if RECEIPTS.iter().any(|receipt| receipt.as_bytes() == bytes) {
-                continue;
-            }
-            if let Ok(verified) = verify(&bytes, &policy) {
-                panic!(
-                    "seed {seed}: {verified:?}\n{}",
-                    String::from_utf8_lossy(&bytes)
-                );
+            // Parts of one receipt may make up another one whole; and a signature of an unknown key, as
+            // of a copied line with another name, is passed over: the note's format says so.
+            let found = verify(&bytes, &policy);
+            if let Some(other) = found.ok().filter(|found| !stored.contains(found)) {
+                let text = String::from_utf8_lossy(&bytes);
+                panic!("seed {seed}: {other:?}\n{text}");
             }
         }
     }
@@ -95,6 +93,9 @@ fn nonsense_is_refused() {
 }
 
 fn mutate(bytes: &mut Vec<u8>, random: &mut SplitMix) {
+    if bytes.is_empty() {
+        return; // cut to one byte, which was taken away
+    }
     let at = random.below(bytes.len() as u64) as usize;
     match random.below(6) {
         0 => bytes[at] ^= 1 << random.below(8),
