@@ -1,11 +1,12 @@
 //! Record time: never back, no silent jump, kept by a restart.
 
 use crate::support::{
-    Held, MORNING, Running, command, payment, replayed, set_up, statistics, submit,
+    Held, MORNING, OPENING, Running, ask, command, is_long, payment, payments, replayed, set_up,
+    statistics, submit,
 };
 use settlement_core::command::{Action, Caller};
 use settlement_core::ids::{Sequence, Timestamp};
-use settlement_core::view::Query;
+use settlement_core::view::{Query, Status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -179,5 +180,40 @@ async fn what_comes_after_a_set_time_is_at_that_time() {
     let answer = after.await.unwrap().unwrap();
     assert_eq!(answer.others.len(), 1, "{answer:?}");
     assert_eq!(statistics(&running.handle).await.unwrap().0.rejected, 1);
+    running.stop().await;
+}
+
+/// Everything that waits is rejected by one tick, which must fit one record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_ends_rejects_a_queue_of_any_length() {
+    // As many as plain events of a record could not hold.
+    let count = if is_long() { 1_600_000 } else { 40_000 };
+    let journal = Held::memory();
+    let running = Running::with_scheme(journal.clone()).await;
+    for first in (0..count).step_by(10_000) {
+        let waiting = payments(first..first + 10_000, OPENING + 1);
+        running.handle.submit(waiting).await.unwrap();
+    }
+    let (before, _) = statistics(&running.handle).await.unwrap();
+    assert_eq!(before.waiting, count);
+    let tomorrow = Timestamp(MORNING.0 + 24 * 3_600_000);
+    let set = command(Caller::Operator, "tomorrow", Action::SetTime(tomorrow));
+    running.handle.command(set).await.unwrap().unwrap();
+    let (after, _) = statistics(&running.handle).await.unwrap();
+    assert_eq!((after.waiting, after.rejected), (0, count));
+    assert_eq!(running.stop().await, StopReason::ShutDown);
+    let (mut reader, mut late_bytes) = (journal.reader(None).unwrap(), 0);
+    while let Some(record) = reader.next().unwrap() {
+        if record.header.time_ms >= tomorrow.0 {
+            late_bytes += record.payload.len() as u64;
+        }
+    }
+    assert!((count..4 * count).contains(&late_bytes), "{late_bytes}");
+
+    let running = Running::on(journal.clone());
+    let (again, _) = statistics(&running.handle).await.unwrap();
+    assert_eq!(again.rejected, count);
+    let last = ask(&running.handle, count - 1).await;
+    assert!(matches!(last[0].status, Status::Rejected(_)), "{last:?}");
     running.stop().await;
 }

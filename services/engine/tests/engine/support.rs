@@ -40,8 +40,11 @@ pub const OPENING: i64 = 1_000_000_000;
 
 /// How many seeds a test walks: `few`, or twenty times that with `VALUTA_LONG=1`.
 pub fn seeds(few: u64) -> std::ops::Range<u64> {
-    let long = std::env::var("VALUTA_LONG").is_ok_and(|value| value == "1");
-    0..if long { few * 20 } else { few }
+    0..if is_long() { few * 20 } else { few }
+}
+
+pub fn is_long() -> bool {
+    std::env::var("VALUTA_LONG").is_ok_and(|value| value == "1")
 }
 
 /// splitmix64.
