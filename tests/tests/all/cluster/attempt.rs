@@ -155,7 +155,7 @@ impl Way {
         };
         let cut = tokio::time::timeout(patience, call).await;
         match cut.unwrap_or_else(|_| Err(Status::deadline_exceeded("cut by the client"))) {
-            Err(status) if is_refusal(&status) => Ok(Came::Refused(reason(&status))),
+            Err(status) if is_refusal(work, &status) => Ok(Came::Refused(reason(&status))),
             came => came,
         }
     }
@@ -324,11 +324,15 @@ fn is_passing(status: &Status) -> bool {
 }
 
 /// The business's, for good.
-fn is_refusal(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::FailedPrecondition | Code::AlreadyExists | Code::NotFound
-    )
+fn is_refusal(work: &Work, status: &Status) -> bool {
+    match (work, status.code()) {
+        (_, Code::FailedPrecondition | Code::AlreadyExists | Code::NotFound) => true,
+        // Tried until its time was over.
+        (Work::Quote(_), Code::InvalidArgument) => {
+            status.message() == "accept_until: is not in the future"
+        }
+        _ => false,
+    }
 }
 
 fn reason(status: &Status) -> String {
