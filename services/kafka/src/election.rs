@@ -1,7 +1,8 @@
-//! Who should lead: the consumer that has the journal's partition in the group `<topic>-leader`.
+//! Whose turn it is, of several processes of one role: the consumer's that has the journal's partition in the
+//! group `<topic>-<role>`.
 //!
-//! A hint, no more: two may think so at once, and the reader's rule lets one of them write. The
-//! assignment is sticky, so that a standby that joins takes nothing from the leader.
+//! A hint, no more: two may think so at once. Of engines the reader's rule lets one write; of followers, two can
+//! only repeat what is there. The assignment is sticky, so that one that joins takes nothing from who has it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,15 +26,26 @@ const SESSION_MS: u32 = 2_000;
 /// The least that brokers with default settings permit.
 const SESSION_DEFAULT_MS: u32 = 6_000;
 
+/// Whom the group names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// Not known: the group has not answered yet, or not for too long.
+    Unknown,
+    /// This process.
+    This,
+    /// Another one.
+    Other,
+}
+
 /// This process as a candidate. Dropping it leaves the group, so that another is chosen at once.
 pub struct Election {
-    mine: watch::Receiver<bool>,
+    named: watch::Receiver<Named>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Runs on the election's thread.
-struct Assigned(watch::Sender<bool>);
+struct Assigned(watch::Sender<Named>);
 
 impl ClientContext for Assigned {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -49,41 +61,51 @@ impl ConsumerContext for Assigned {
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(partitions) if partitions.count() > 0 => {
-                // The partition stands for the lead; its messages are the log's to read.
+                // The partition stands for the turn; its messages are the log's to read.
                 if let Err(error) = consumer.pause(partitions) {
                     tracing::debug!(%error, "pausing the election's partition");
                 }
-                self.0.send_replace(true);
+                self.0.send_replace(Named::This);
             }
-            Rebalance::Assign(_) => {}
+            // Nothing more than it has.
+            Rebalance::Assign(_) => {
+                self.0.send_if_modified(|named| {
+                    let unknown = *named == Named::Unknown;
+                    if unknown {
+                        *named = Named::Other;
+                    }
+                    unknown
+                });
+            }
             Rebalance::Revoke(_) | Rebalance::Error(_) => {
-                self.0.send_replace(false);
+                self.0.send_replace(Named::Unknown);
             }
         }
     }
 }
 
 impl Election {
-    /// Becomes a candidate for the lead of the configured topic's journal.
-    pub fn join(config: &KafkaConfig) -> Result<Self, KafkaError> {
-        let consumer = candidate(config, SESSION_MS)?;
-        let mine = consumer.context().0.subscribe();
+    /// Becomes a candidate for a role over the configured topic's journal.
+    pub fn join(config: &KafkaConfig, role: &str) -> Result<Self, KafkaError> {
+        let group = format!("{}-{role}", config.topic);
+        let (sender, named) = watch::channel(Named::Unknown);
+        let consumer = candidate(config, &group, SESSION_MS, sender)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (config, stopped) = (config.clone(), Arc::clone(&stop));
         let thread = thread::Builder::new().name("kafka-election".into());
-        let started = thread.spawn(move || stand(&config, consumer, &stopped));
+        let started = thread.spawn(move || stand(&config, &group, consumer, &stopped));
         let thread = started
             .map_err(|error| KafkaError::Client(format!("cannot start a thread: {error}")))?;
         Ok(Self {
-            mine,
+            named,
             stop,
             thread: Some(thread),
         })
     }
 
-    /// Whether this process should lead.
-    pub fn mine(&self) -> watch::Receiver<bool> {
-        self.mine.clone()
+    /// Whose turn it is.
+    pub fn named(&self) -> watch::Receiver<Named> {
+        self.named.clone()
     }
 }
 
@@ -97,18 +119,14 @@ impl Drop for Election {
     }
 }
 
-fn candidate(config: &KafkaConfig, session_ms: u32) -> Result<BaseConsumer<Assigned>, KafkaError> {
-    let (sender, _) = watch::channel(false);
-    candidate_with(config, session_ms, sender)
-}
-
-fn candidate_with(
+fn candidate(
     config: &KafkaConfig,
+    group: &str,
     session_ms: u32,
-    sender: watch::Sender<bool>,
+    sender: watch::Sender<Named>,
 ) -> Result<BaseConsumer<Assigned>, KafkaError> {
     use rdkafka::config::FromClientConfigAndContext;
-    let mut settings = config.consumer(&format!("{}-leader", config.topic), Ahead::Little)?;
+    let mut settings = config.consumer(group, Ahead::Little)?;
     settings
         .set("auto.offset.reset", "latest")
         .set("group.protocol", "classic")
@@ -124,7 +142,12 @@ fn candidate_with(
 }
 
 /// The election's thread: polling is what keeps the candidacy.
-fn stand(config: &KafkaConfig, mut consumer: BaseConsumer<Assigned>, stop: &AtomicBool) {
+fn stand(
+    config: &KafkaConfig,
+    group: &str,
+    mut consumer: BaseConsumer<Assigned>,
+    stop: &AtomicBool,
+) {
     while !stop.load(Ordering::Acquire) {
         let polled = consumer.poll(POLL);
         let Some(Err(error)) = polled else { continue };
@@ -136,7 +159,7 @@ fn stand(config: &KafkaConfig, mut consumer: BaseConsumer<Assigned>, stop: &Atom
             "the brokers refuse a session of {SESSION_MS} ms (group.min.session.timeout.ms): taking {SESSION_DEFAULT_MS} ms"
         );
         let sender = consumer.context().0.clone();
-        match candidate_with(config, SESSION_DEFAULT_MS, sender) {
+        match candidate(config, group, SESSION_DEFAULT_MS, sender) {
             Ok(slower) => consumer = slower,
             Err(error) => {
                 tracing::warn!(%error, "election");
@@ -144,5 +167,5 @@ fn stand(config: &KafkaConfig, mut consumer: BaseConsumer<Assigned>, stop: &Atom
             }
         }
     }
-    consumer.context().0.send_replace(false);
+    consumer.context().0.send_replace(Named::Unknown);
 }

@@ -20,7 +20,7 @@
 //! | `link`     | one message on its way to the broker, and what is known of it                |
 //! | `journal`  | the writing side: append, barrier, fence                                     |
 //! | `copy`     | a journal to and from elsewhere, record by record                            |
-//! | `election` | who should lead                                                              |
+//! | `election` | whose turn it is, of several processes of one role                          |
 //! | `pipeline` | topics for others: a writer that resumes by number, a reader                 |
 //!
 //! Calls block; they belong on threads of their own. No tokio runtime is needed.
@@ -44,7 +44,7 @@ mod topic;
 
 pub use config::{KafkaConfig, MESSAGE_BYTES_MAX};
 pub use copy::{CopyReader, CopyWriter};
-pub use election::Election;
+pub use election::{Election, Named};
 pub use error::{KafkaError, LeadError};
 pub use journal::KafkaJournal;
 pub use link::{Delivery, Link, Outgoing};

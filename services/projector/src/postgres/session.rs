@@ -158,10 +158,12 @@ impl PostgresAddress {
             (Use::Write | Use::Read, Some(max)) => max.as_millis() * STATEMENT_PERCENT / 100,
             (Use::Change, _) | (_, None) => 0,
         };
+        // A writer that stands still must not keep the tables locked.
         format!(
             "SET search_path = {}, pg_temp; SET timezone = 'UTC'; SET jit = off;
              SET enable_hashjoin = off; SET enable_mergejoin = off;
-             SET statement_timeout = {statement_ms}; {of_purpose}",
+             SET statement_timeout = {statement_ms};
+             SET idle_in_transaction_session_timeout = {statement_ms}; {of_purpose}",
             self.schema
         )
     }

@@ -178,7 +178,11 @@ fn rows(processes: &[v1::ProcessStatus]) -> Vec<Vec<Cell>> {
             count(status.batches_behind),
             Cell::amount(seconds(status.behind_ms)),
             Cell::amount(seconds(status.unheard_ms)),
-            Cell::text(if status.silent { "silent" } else { "good" }),
+            Cell::text(match (status.silent, status.standing_by) {
+                (true, _) => "silent",
+                (false, true) => "standing by",
+                (false, false) => "good",
+            }),
             Cell::text(&status.process),
         ]
     };

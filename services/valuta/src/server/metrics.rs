@@ -7,7 +7,7 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 use std::sync::Arc;
 use valuta_gateway::RenderMetrics;
 
-const GAUGES: [(&str, &str); 14] = [
+const GAUGES: [(&str, &str); 15] = [
     ("valuta_role", "1 for the role that this process has"),
     ("valuta_leads", "Whether this process takes writes: 1 or 0"),
     (
@@ -21,6 +21,10 @@ const GAUGES: [(&str, &str); 14] = [
     ),
     ("valuta_record_time_seconds", "Record time at the watermark"),
     ("valuta_closed_batches", "Batches closed so far"),
+    (
+        "valuta_follower_works",
+        "1 for a follower that works, 0 for one that stands by for another of its role",
+    ),
     (
         "valuta_follower_sequence",
         "A follower has followed the journal up to here",

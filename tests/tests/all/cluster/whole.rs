@@ -26,6 +26,8 @@ pub enum Follower {
     Projector,
 }
 
+/// Their names.
+const FOLLOWERS: [&str; 3] = ["relay", "ledger", "projector"];
 /// How long the services wait for PostgreSQL's answers: seconds.
 const UNANSWERED: &str = "tcp_user_timeout=4";
 
@@ -90,7 +92,7 @@ impl Whole {
         self.add_engine().await;
         self.engines[0].until("leading").await;
         self.add_engine().await;
-        for name in ["relay", "ledger", "projector"] {
+        for name in FOLLOWERS {
             let mut service = self.service(name, name, &[]);
             service.start().await;
             self.followers.push(service);
@@ -115,6 +117,15 @@ impl Whole {
         engine.start().await;
         engine.until("standing by").await;
         self.engines.push(engine);
+    }
+
+    /// Another one of the role, which stands by.
+    pub async fn another(&self, which: Follower) -> Service {
+        let name = FOLLOWERS[which as usize];
+        let mut service = self.service(name, &format!("{name}-2"), &[]);
+        service.start().await;
+        service.until("standing by").await;
+        service
     }
 
     fn service(&self, name: &'static str, own: &str, more: &[&str]) -> Service {

@@ -23,10 +23,12 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use valuta_engine::{Clock, Engine, SystemClock};
 use valuta_journal::{Journal as _, Leader, Source as _};
-use valuta_kafka::{Election, KafkaJournal, KafkaLog, LeadError};
+use valuta_kafka::{Election, KafkaJournal, KafkaLog, LeadError, Named};
 use valuta_link::{EngineLinkService, Lead, TakeReport, Told};
 use valuta_proto::v1::ProcessRole;
 
+/// The role of engines in their group.
+const LEADER: &str = "leader";
 /// A leader whose process is gone refuses connections; one that is only slow does not.
 const GONE_CHECKS: u32 = 2;
 const GONE_CHECK_EVERY: Duration = Duration::from_millis(50);
@@ -96,7 +98,7 @@ async fn stand_and_lead(
     (leads, board): (&watch::Sender<Option<Lead>>, &Board),
 ) -> anyhow::Result<()> {
     let kafka = config.kafka.journal();
-    let election = tokio::task::spawn_blocking(move || Election::join(&kafka))
+    let election = tokio::task::spawn_blocking(move || Election::join(&kafka, LEADER))
         .await?
         .map_err(|error| anyhow!("election: {error}"))?;
     println!("standing by");
@@ -118,11 +120,11 @@ async fn stand_by(
     election: &Election,
     (url, id): (&str, [u8; 16]),
 ) -> anyhow::Result<KafkaJournal> {
-    let mut mine = election.mine();
+    let mut named = election.named();
     loop {
         tokio::select! {
-            named = mine.wait_for(|mine| *mine) => {
-                drop(named.context("election")?);
+            this = named.wait_for(|named| *named == Named::This) => {
+                drop(this.context("election")?);
                 // The group may name another because a broker went: a leader that does its work goes on.
                 let leader = log.leader().borrow().clone();
                 if let Some(leader) = leader.filter(|leader| leader.address != url)

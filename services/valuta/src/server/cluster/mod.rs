@@ -1,5 +1,5 @@
-//! Each service alone, over Kafka and PostgreSQL. Any number of each may run, but for one relay, one
-//! ledger and one projector; of the engines one leads and the others stand by.
+//! Each service alone, over Kafka and PostgreSQL. Any number of each may run, but for one ledger; of the engines
+//! one leads, of the relays and the projectors one works, and the others stand by.
 //!
 //! | module | room for |
 //! |---|---|

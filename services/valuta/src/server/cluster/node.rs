@@ -2,7 +2,7 @@
 
 use super::config::{Kafka, ServiceConfig};
 use crate::server::data::DataDir;
-use crate::server::standing::{Board, Follower};
+use crate::server::standing::{Board, Follower, name};
 use crate::server::up::{read_tls, signal};
 use anyhow::{Context, anyhow, bail};
 use axum::routing::get;
@@ -20,8 +20,9 @@ use valuta_engine::{Handle, Recovered, Replica, SnapshotOptions, Snapshots};
 use valuta_gateway::RenderMetrics;
 use valuta_gateway::serve::{connections, server};
 use valuta_journal::{Leader, Source as _, Tail};
-use valuta_kafka::KafkaLog;
+use valuta_kafka::{Election, KafkaLog, Named};
 use valuta_link::{LinkOptions, Reporter};
+use valuta_proto::v1::ProcessRole;
 
 /// A start reads the whole topic, or what came after a snapshot: no sooner is anything served.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(3_600);
@@ -216,6 +217,71 @@ pub async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
+/// Works while it is this process's turn; until then, and after, it stands by for another of its role.
+///
+/// The turn is a hint: two may work at once, and then one of them repeats what is there. One whose turn is not
+/// known, since the brokers do not say, goes on.
+pub async fn in_turn(
+    kafka: &Kafka,
+    log: &KafkaLog,
+    role: ProcessRole,
+    works: &Turn,
+    start: impl Fn(&mut Threads) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let journal = kafka.journal();
+    let joined = tokio::task::spawn_blocking(move || Election::join(&journal, name(role)));
+    let election = joined.await?.context("election")?;
+    let mut named = election.named();
+    loop {
+        println!("standing by");
+        tokio::select! {
+            this = named.wait_for(|named| *named == Named::This) => drop(this.context("election")?),
+            error = journal_lost(log) => return Err(error),
+            signal = signal() => {
+                tracing::info!(signal = signal?, "stopping");
+                return Ok(());
+            }
+        }
+        works.set(true);
+        println!("working");
+        let mut threads = Threads::new();
+        start(&mut threads)?;
+        let ended = threads
+            .run_until(log, named.wait_for(|named| *named == Named::Other))
+            .await?;
+        works.set(false);
+        if ended == Ended::Told {
+            return Ok(());
+        }
+        tracing::warn!("another one works");
+    }
+}
+
+/// Whether this process works, or stands by. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    fn set(&self, works: bool) {
+        self.0.store(works, Ordering::Relaxed);
+    }
+
+    /// For a [`Follower`].
+    pub fn read(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let Self(works) = self.clone();
+        move || works.load(Ordering::Relaxed)
+    }
+}
+
+/// Why threads were ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// By a signal.
+    Told,
+    /// Something else came about.
+    Otherwise,
+}
+
 /// Threads of a service that follows: they end together, by a signal or by the first failure.
 pub struct Threads {
     stop: Arc<AtomicBool>,
@@ -255,18 +321,27 @@ impl Threads {
     }
 
     /// Waits for a signal or a failure, ends all, and says how it went.
-    pub async fn run(mut self, log: &KafkaLog) -> anyhow::Result<()> {
-        let failed = tokio::select! {
-            signal = signal() => {
-                tracing::info!(signal = signal?, "stopping");
-                None
-            }
+    pub async fn run(self, log: &KafkaLog) -> anyhow::Result<()> {
+        let never = std::future::pending::<()>();
+        self.run_until(log, never).await.map(drop)
+    }
+
+    /// The same, and ends all when `otherwise` completes.
+    async fn run_until<T>(
+        mut self,
+        log: &KafkaLog,
+        otherwise: impl Future<Output = T>,
+    ) -> anyhow::Result<Ended> {
+        let (mut ended, mut failed) = (Ended::Told, None);
+        tokio::select! {
+            signal = signal() => tracing::info!(signal = signal?, "stopping"),
             ending = self.endings.recv() => {
                 self.running -= 1;
-                ending
+                failed = ending;
             }
-            error = journal_lost(log) => Some(("journal", Err(error))),
-        };
+            error = journal_lost(log) => failed = Some(("journal", Err(error))),
+            _ = otherwise => ended = Ended::Otherwise,
+        }
         self.stop.store(true, Ordering::Relaxed);
         while self.running > 0 {
             let _ = self.endings.recv().await;
@@ -279,7 +354,7 @@ impl Threads {
         match failed {
             Some((name, Err(error))) => Err(error.context(name)),
             Some((name, Ok(()))) => bail!("{name} ended by itself"),
-            None => Ok(()),
+            None => Ok(ended),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Journal and anchors -> PostgreSQL.
 
-use super::config::{ServiceArgs, ServiceConfig};
-use super::node::{self, Threads};
+use super::config::{Kafka, ServiceArgs, ServiceConfig};
+use super::node::{self, Threads, Turn};
 use super::topics::Incoming;
 use crate::output::causes;
 use crate::server::metrics;
@@ -46,13 +46,29 @@ pub async fn projector(config: ServiceConfig) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (serves, _) = node::serve(&config, Routes::default(), render, stopping).await?;
     let log = Arc::new(node::open_log(&config.kafka, None).await?);
+    let turn = Turn::default();
     let (projected, anchored) = (Progress::default(), Progress::default());
     let own = Follower::new(ProcessRole::Projector)
         .at(projected.read())
-        .done(anchored.read());
+        .done(anchored.read())
+        .in_turn(turn.read());
     node::stand(&config, &log, own, serves)?;
-    let mut threads = Threads::new();
-    let (source, at) = (Arc::clone(&log), address.clone());
+    let kafka = &config.kafka;
+    let work =
+        |threads: &mut Threads| start(threads, kafka, &log, &address, (&projected, &anchored));
+    let ended = node::in_turn(kafka, &log, ProcessRole::Projector, &turn, work).await;
+    stop.send_replace(true);
+    ended
+}
+
+fn start(
+    threads: &mut Threads,
+    kafka: &Kafka,
+    log: &Arc<KafkaLog>,
+    address: &PostgresAddress,
+    (projected, anchored): (&Progress, &Progress),
+) -> anyhow::Result<()> {
+    let (source, at, projected) = (Arc::clone(log), address.clone(), projected.clone());
     threads.start("projector", move |stop| {
         let tail = source.watch();
         let open = || PostgresStore::open(&at);
@@ -61,13 +77,10 @@ pub async fn projector(config: ServiceConfig) -> anyhow::Result<()> {
             projected.set(at)
         })?)
     })?;
-    let topic = config.kafka.topic(ANCHORS, 1);
+    let (topic, address, anchored) = (kafka.topic(ANCHORS, 1), address.clone(), anchored.clone());
     threads.start("anchors", move |stop| {
         anchors(&topic, &address, &anchored, stop)
-    })?;
-    let ended = threads.run(&log).await;
-    stop.send_replace(true);
-    ended
+    })
 }
 
 /// What the ledger says is in the log. A failure of PostgreSQL is waited out.

@@ -1,7 +1,7 @@
 //! Journal -> topics: batches for the ledger, statuses for banks' own systems.
 
-use super::config::ServiceConfig;
-use super::node::{self, Threads};
+use super::config::{Kafka, ServiceConfig};
+use super::node::{self, Threads, Turn};
 use super::topics::{Outgoing, STATUS_PARTITIONS};
 use crate::server::metrics;
 use crate::server::standing::{Follower, Progress};
@@ -26,13 +26,28 @@ pub async fn relay(config: ServiceConfig) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (serves, _) = node::serve(&config, Routes::default(), render, stopping).await?;
     let log = Arc::new(node::open_log(&config.kafka, None).await?);
-    let (told, relayed) = (Progress::default(), Progress::default());
+    let (turn, told, relayed) = (Turn::default(), Progress::default(), Progress::default());
     let own = Follower::new(ProcessRole::Relay)
         .at(told.read())
-        .done(relayed.read());
+        .done(relayed.read())
+        .in_turn(turn.read());
     node::stand(&config, &log, own, serves)?;
-    let mut threads = Threads::new();
-    let (source, topic) = (Arc::clone(&log), config.kafka.topic(BATCHES, 1));
+    let kafka = &config.kafka;
+    let work = |threads: &mut Threads| start(threads, kafka, &log, &told, &relayed);
+    let ended = node::in_turn(kafka, &log, ProcessRole::Relay, &turn, work).await;
+    stop.send_replace(true);
+    ended
+}
+
+fn start(
+    threads: &mut Threads,
+    kafka: &Kafka,
+    log: &Arc<KafkaLog>,
+    told: &Progress,
+    relayed: &Progress,
+) -> anyhow::Result<()> {
+    let (source, topic) = (Arc::clone(log), kafka.topic(BATCHES, 1));
+    let relayed = relayed.clone();
     threads.start("batches", move |stop| {
         let Some(scheme) = node::scheme_name(&source, stop)? else {
             return Ok(());
@@ -42,16 +57,11 @@ pub async fn relay(config: ServiceConfig) -> anyhow::Result<()> {
         let relay = Relay::new(reader, lookup, tail, sink, None);
         Ok(relay.run(stop, |batch| relayed.set(batch))?)
     })?;
-    let (source, topic) = (
-        Arc::clone(&log),
-        config.kafka.topic(STATUSES, STATUS_PARTITIONS),
-    );
+    let (source, topic) = (Arc::clone(log), kafka.topic(STATUSES, STATUS_PARTITIONS));
+    let told = told.clone();
     threads.start("statuses", move |stop| {
         statuses(&source, &topic, &told, stop)
-    })?;
-    let ended = threads.run(&log).await;
-    stop.send_replace(true);
-    ended
+    })
 }
 
 /// `settlement-batches`.

@@ -45,6 +45,8 @@ pub struct Follower {
     role: ProcessRole,
     sequence: Option<Ask>,
     batch: Option<Ask>,
+    /// Without it, it always works.
+    works: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Follower {
@@ -54,6 +56,7 @@ impl Follower {
             role,
             sequence: None,
             batch: None,
+            works: None,
         }
     }
 
@@ -62,6 +65,26 @@ impl Follower {
     pub fn at(mut self, sequence: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.sequence = Some(Box::new(sequence));
         self
+    }
+
+    /// It works when it is told, and stands by for another of its role at other times.
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn in_turn(mut self, works: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.works = Some(Box::new(works));
+        self
+    }
+
+    fn status(&self) -> ProcessStatus {
+        let works = self.works.as_ref().is_none_or(|ask| ask());
+        let ask = |ask: &Option<Ask>| ask.as_ref().filter(|_| works).map(|ask| ask());
+        ProcessStatus {
+            role: self.role.into(),
+            sequence: ask(&self.sequence),
+            batch: ask(&self.batch),
+            standing_by: !works || self.role == ProcessRole::Standby,
+            ..ProcessStatus::default()
+        }
     }
 
     /// It is done with this batch.
@@ -182,12 +205,9 @@ impl Board {
         let all = itself.iter().chain(followers);
         all.map(|follower| {
             let mut status = ProcessStatus {
-                role: follower.role.into(),
                 process: hex(&self.0.process),
                 address: self.0.address.get().cloned().unwrap_or_default(),
-                sequence: follower.sequence.as_ref().map(|ask| ask()),
-                batch: follower.batch.as_ref().map(|ask| ask()),
-                ..ProcessStatus::default()
+                ..follower.status()
             };
             known.compare(&mut status, now);
             status

@@ -61,6 +61,8 @@ impl Told {
 
 fn lag(status: &ProcessStatus) {
     let follower = name(status.role());
+    let works = f64::from(u8::from(!status.standing_by));
+    metrics::gauge!("valuta_follower_works", "follower" => follower).set(works);
     if let (Some(sequence), Some(behind)) = (status.sequence, status.behind) {
         metrics::gauge!("valuta_follower_sequence", "follower" => follower).set(sequence as f64);
         metrics::gauge!("valuta_lag_inputs", "follower" => follower).set(behind as f64);

@@ -100,6 +100,26 @@ fn everyone_knows_what_all_have_told_the_leader() {
     assert_eq!((leader.epoch, leader.process), (4, "01".repeat(16)));
 }
 
+/// How far it has come is said by the one that works.
+#[test]
+fn a_follower_that_stands_by_says_so_and_nothing_more() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let works = Arc::<AtomicBool>::default();
+    let asked = Arc::clone(&works);
+    let relay = Follower::new(ProcessRole::Relay)
+        .at(|| 7)
+        .done(|| 3)
+        .in_turn(move || asked.load(Ordering::Relaxed));
+    let says = || {
+        let status = relay.status();
+        (status.standing_by, status.sequence, status.batch)
+    };
+    assert_eq!(says(), (true, None, None));
+    works.store(true, Ordering::Relaxed);
+    assert_eq!(says(), (false, Some(7), Some(3)));
+    assert!(Follower::new(ProcessRole::Standby).status().standing_by);
+}
+
 /// Ages in seconds, and who is still known then: by process, silent in brackets.
 #[test]
 fn who_is_not_heard_of_is_silent_and_forgotten_when_replaced_or_long_gone() {
