@@ -141,6 +141,23 @@ impl LedgerReader {
         self.shared.tiles.proofs(self.size()).consistency(old, new)
     }
 
+    /// Whether a checkpoint that was signed elsewhere, with this log's keys, is of a tree that this log has had;
+    /// `false`: it has not that many entries yet.
+    ///
+    /// # Errors
+    /// If it is not signed by this log, or is of another tree: whoever signed it has kept another log.
+    pub fn has_had(&self, note: &str) -> Result<bool, LedgerError> {
+        let (theirs, ours) = (Checkpoint::open(note, &self.shared.key)?, self.size());
+        let size = theirs.checkpoint.size;
+        if size > ours {
+            return Ok(false);
+        }
+        if self.shared.tiles.proofs(ours).root(size)? != theirs.checkpoint.root {
+            return Err(NoteError::TreeForeign { size }.into());
+        }
+        Ok(true)
+    }
+
     /// Takes a checkpoint of this log with cosignatures. Durable on return, shown as the newest one if it is,
     /// and what receipts are made against if they can be. An older one than is known changes nothing.
     ///

@@ -93,6 +93,34 @@ fn notes_that_are_not_ours_are_no_witnessed_ones() {
     check(other.sign(&foreign) + &cosignature("a", 1), "origin is");
 }
 
+/// Of one that was signed elsewhere with the same keys.
+#[test]
+fn a_checkpoint_of_another_place_is_of_this_log_or_not() {
+    let (place, longer) = (Place::with(3), Place::with(4));
+    let (ledger, other) = (place.open().unwrap(), longer.open().unwrap());
+    let reader = ledger.reader();
+    let had = |note: &str| {
+        let had = reader.has_had(note);
+        had.map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        had(&Place::with(0).open().unwrap().reader().checkpoint()),
+        Ok(true)
+    );
+    assert_eq!(had(&reader.checkpoint()), Ok(true));
+    assert_eq!(had(&other.reader().checkpoint()), Ok(false), "not yet");
+    let mut forked = ledger.signed.clone();
+    forked.root[0] ^= 1;
+    let refused = |note: &str, sentence: &str| {
+        let error = had(note).unwrap_err();
+        assert!(error.contains(sentence), "{error}");
+    };
+    refused(&forked.sign(&key()), "not the checkpoint's root at size 3");
+    let foreign = LogKey::from_seed(key().name(), &[9; 32]).unwrap();
+    refused(&ledger.signed.sign(&foreign), "not signed by");
+    assert!(reader.stopped().is_none());
+}
+
 /// Whatever is left of the two files: never back in size, and no cosignature lost that was there.
 #[test]
 fn a_crash_while_a_cosigned_checkpoint_is_stored() {

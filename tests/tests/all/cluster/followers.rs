@@ -1,6 +1,6 @@
 //! Faults of what follows the journal.
 
-use super::judge::judge;
+use super::judge::{judge, receipts};
 use super::scenes::{Scenery, WORKS};
 use super::service::Service;
 use super::whole::Follower;
@@ -21,7 +21,7 @@ pub async fn followers_killed(scenery: &mut Scenery, seed: u64) {
             scenery.whole.follower(which).start().await;
         }
     }
-    for which in [Follower::Relay, Follower::Projector] {
+    for which in [Follower::Relay, Follower::Projector, Follower::Ledger] {
         taken_over(scenery, which).await;
     }
     scenery.clients.answered(WORKS).await;
@@ -43,12 +43,19 @@ async fn taken_over(scenery: &mut Scenery, which: Follower) {
     scenery.whole.follower(which).pause();
     other.until("working").await;
     scenery.clients.answered(WORKS).await;
+    if which == Follower::Ledger {
+        let complaints = receipts(&scenery.whole, &scenery.clients).await;
+        assert!(complaints.is_empty(), "{complaints:?}");
+        let words = scenery.whole.ledger_of_other_keys().await;
+        assert!(words.contains("is of another log"), "{words}");
+    }
     scenery.whole.follower(which).resume();
     until(scenery.whole.follower(which), false).await;
     assert!(works(&other), "{which:?}: {}", other.printed());
     scenery.clients.answered(WORKS).await;
     scenery.a_moment(400).await;
     other.kill();
+    scenery.whole.ended(which, other);
     until(scenery.whole.follower(which), true).await;
     println!("{which:?}: taken over, and back");
 }

@@ -24,6 +24,8 @@ use valuta_verify::Policy;
 /// A follower that is not up by then never will be.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What a ledger needs to read the journal.
+const WARM_WITHIN: Duration = Duration::from_secs(60);
 const RECEIPTS: usize = 12;
 /// The read model's schema.
 const SCHEMA: &str = "valuta";
@@ -194,7 +196,7 @@ fn tables(whole: &Whole) -> BTreeMap<String, String> {
 }
 
 /// Receipts of settled instructions: by both gateways, verified offline, with the content that was sent.
-async fn receipts(whole: &Whole, clients: &Clients) -> Vec<String> {
+pub async fn receipts(whole: &Whole, clients: &Clients) -> Vec<String> {
     let settled: Vec<_> = {
         let seen = clients.way.seen();
         let newest = seen.newest().into_values();
@@ -223,7 +225,18 @@ async fn receipts(whole: &Whole, clients: &Clients) -> Vec<String> {
             kind: sent.kind,
             wait: false,
         };
-        let receipt = match bank.get_receipt(request).await {
+        let end = Instant::now() + WARM_WITHIN;
+        let answered = loop {
+            match bank.get_receipt(request.clone()).await {
+                // A ledger that was started reads the journal first.
+                Err(status) if status.code() == tonic::Code::Unavailable => {
+                    assert!(Instant::now() < end, "{answer:?}: {status:?}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                answered => break answered,
+            }
+        };
+        let receipt = match answered {
             Ok(receipt) => receipt.into_inner().receipt,
             // Its batch may be open still.
             Err(status) if status.code() == tonic::Code::FailedPrecondition => continue,

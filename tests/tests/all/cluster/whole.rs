@@ -35,6 +35,8 @@ pub struct Whole {
     pub engines: Vec<Service>,
     pub gateways: Vec<Service>,
     followers: Vec<Service>,
+    /// Which gateways know of too; not started.
+    second_ledger: Option<Service>,
     /// Tokens by BIC, and "OPERATOR", "TREASURY", "AUDITOR".
     pub tokens: BTreeMap<String, String>,
     /// `postgres://...` of the scheme's database.
@@ -73,6 +75,7 @@ impl Whole {
             engines: Vec::new(),
             gateways: Vec::new(),
             followers: Vec::new(),
+            second_ledger: None,
             tokens: BTreeMap::new(),
             database,
             prefix,
@@ -97,7 +100,10 @@ impl Whole {
             service.start().await;
             self.followers.push(service);
         }
-        let ledger = format!("http://{}", self.follower(Follower::Ledger).address);
+        let second = self.service("ledger", "ledger-2", &[]);
+        let first = &self.follower(Follower::Ledger).address;
+        let ledger = format!("http://{first},http://{}", second.address);
+        self.second_ledger = Some(second);
         for name in ["gateway-1", "gateway-2"] {
             let mut gateway = self.service("gateway", name, &["--link-ledger", &ledger]);
             gateway.start().await;
@@ -119,13 +125,45 @@ impl Whole {
         self.engines.push(engine);
     }
 
-    /// Another one of the role, which stands by.
-    pub async fn another(&self, which: Follower) -> Service {
+    /// Another one of the role, which stands by. A ledger has the first one's keys.
+    pub async fn another(&mut self, which: Follower) -> Service {
         let name = FOLLOWERS[which as usize];
-        let mut service = self.service(name, &format!("{name}-2"), &[]);
+        let mut service = match which {
+            Follower::Ledger => {
+                self.copy_keys();
+                self.second_ledger.take().expect("one at a time")
+            }
+            Follower::Relay | Follower::Projector => self.service(name, &format!("{name}-2"), &[]),
+        };
         service.start().await;
         service.until("standing by").await;
         service
+    }
+
+    /// It has ended, and may come again.
+    pub fn ended(&mut self, which: Follower, service: Service) {
+        if which == Follower::Ledger {
+            self.second_ledger = Some(service);
+        }
+    }
+
+    /// What a ledger that was not given the first one's keys ends with.
+    pub async fn ledger_of_other_keys(&self) -> String {
+        let mut service = self.service("ledger", &format!("ledger-{}", started()), &[]);
+        service.spawn();
+        service.ended().await
+    }
+
+    fn copy_keys(&self) {
+        let [from, to] = ["ledger", "ledger-2"].map(|name| self.dir.path().join(name));
+        std::fs::create_dir_all(to.join("keys")).unwrap();
+        for file in ["keys.passphrase", "mode"] {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+        for entry in std::fs::read_dir(from.join("keys")).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join("keys").join(entry.file_name())).unwrap();
+        }
     }
 
     fn service(&self, name: &'static str, own: &str, more: &[&str]) -> Service {

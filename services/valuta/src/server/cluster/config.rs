@@ -44,8 +44,8 @@ pub struct ServiceArgs {
     /// PEM file of the authority that signed the other processes' certificates
     #[arg(long, env = "VALUTA_LINK_CA", value_name = "FILE")]
     pub link_ca: Option<PathBuf>,
-    /// The ledger's process, for receipts: http:// or https://
-    #[arg(long, env = "VALUTA_LINK_LEDGER", value_name = "URL")]
+    /// The ledger's processes, for receipts: http:// or https://, several with commas
+    #[arg(long, env = "VALUTA_LINK_LEDGER", value_name = "URLS")]
     pub link_ledger: Option<String>,
 }
 
@@ -103,7 +103,7 @@ pub struct ServiceConfig {
     pub postgres: Option<PostgresAddress>,
     pub link: LinkOptions,
     pub advertise: Option<String>,
-    pub ledger: Option<String>,
+    pub ledgers: Vec<String>,
 }
 
 impl ServiceConfig {
@@ -160,9 +160,13 @@ impl ServiceConfig {
         let secret = secret(args.link_secret_file.or(link.secret_file), &mut errors);
         let authority = authority("link.ca", args.link_ca.or(link.ca), &mut errors);
         let advertise = args.link_advertise.or(link.advertise);
-        let ledger = args.link_ledger.or(link.ledger);
+        let ledgers = args.link_ledger.or(link.ledger).unwrap_or_default();
+        let ledgers = ledgers.split(',').map(|url| url.trim().to_owned());
+        let ledgers: Vec<_> = ledgers.filter(|url| !url.is_empty()).collect();
         check_url("link.advertise", advertise.as_deref(), &mut errors);
-        check_url("link.ledger", ledger.as_deref(), &mut errors);
+        for ledger in &ledgers {
+            check_url("link.ledger", Some(ledger), &mut errors);
+        }
         match (common, secret) {
             (Some(common), Some(secret)) if errors.is_empty() => Ok(Self {
                 common,
@@ -174,7 +178,7 @@ impl ServiceConfig {
                     hold_max: HOLD_MAX,
                 },
                 advertise,
-                ledger,
+                ledgers,
             }),
             _ => Err(ConfigErrors(errors)),
         }
@@ -220,7 +224,10 @@ impl ServiceConfig {
                 or_none(self.postgres.as_ref().map(ToString::to_string).as_deref()),
             ),
             ("advertise", or_none(self.advertise.as_deref())),
-            ("ledger", or_none(self.ledger.as_deref())),
+            (
+                "ledger",
+                or_none(Some(&*self.ledgers.join(",")).filter(|all| !all.is_empty())),
+            ),
         ]
     }
 }
@@ -391,7 +398,7 @@ mod tests {
     fn a_good_file_is_told_without_data_and_password() {
         let more = "[postgres]\nurl = \"postgres://u:hidden@h:5/d\"\n";
         check_file(
-            &format!("rehearsal = true\n{GOOD}ledger = \"http://l:1\"\n{more}"),
+            &format!("rehearsal = true\n{GOOD}ledger = \"http://l:1, https://m:2\"\n{more}"),
             &[
                 "data (a flag",
                 "listen 127.0.0.1:7400",
@@ -399,7 +406,7 @@ mod tests {
                 "journal rehearsal-journal",
                 "replication 3",
                 "postgres postgres://h:5/d schema valuta",
-                "ledger http://l:1",
+                "ledger http://l:1,https://m:2",
             ],
         );
         check_file(
@@ -421,7 +428,7 @@ mod tests {
         check_file(
             "listen = \"x\"\n[kafka]\nbrokers = \"a,b:0,c:1\"\nreplication = 2\nprefix = \"a/\"\n\
              [kafka.properties]\nacks = \"1\"\n\"no.such\" = \"x\"\n\"security.protocol\" = \"ssl\"\n\
-             [link]\nsecret_file = \"SHORT\"\nca = \"NOT_PEM\"\nadvertise = \"host:1\"\nledger = \"http://host\"\n",
+             [link]\nsecret_file = \"SHORT\"\nca = \"NOT_PEM\"\nadvertise = \"host:1\"\nledger = \"http://l:1,http://host\"\n",
             &[
                 "listen: \"x\"",
                 "kafka.brokers: \"a\"",

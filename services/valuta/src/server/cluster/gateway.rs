@@ -2,7 +2,7 @@
 //! own that follows the journal, lists from PostgreSQL, receipts from the ledger's process.
 
 use super::config::ServiceConfig;
-use super::ledger::LedgerClient;
+use super::ledger_client::LedgerClient;
 use super::node;
 use crate::server::metrics;
 use crate::server::ports::{EnginePort, JournalPort, Log, ReadsPort, engine_error};
@@ -68,7 +68,7 @@ pub async fn gateway(config: ServiceConfig, writes: bool) -> anyhow::Result<()> 
     std::thread::Builder::new()
         .name("progress".to_owned())
         .spawn(move || progress(&address, &projected, &anchored))?;
-    let ledger = LedgerClient::new(config.ledger.as_deref(), &config.link)?;
+    let ledger = LedgerClient::new(&config.ledgers, &config.link)?;
     let reads = ReadsPort::new(
         Box::new(model),
         Log::Elsewhere(ledger),

@@ -6,46 +6,44 @@
 //! | the next batch | into the log, signed; its anchor is published |
 //! | one that is in the log | skipped, if it is the same; another under its number stops the ledger |
 //! | one after a gap | stops the ledger: a topic has no gaps |
+//!
+//! Several processes with the same keys keep the same log, each in files of its own, since one topic says what is in
+//! it and in which order: any of them answers for it. The one whose turn it is publishes anchors, once its own log is
+//! seen to be the one that was published before.
 
+use super::anchors::Publisher;
 use super::config::ServiceConfig;
-use super::node::{self, Threads};
-use super::topics::{Incoming, Outgoing};
+use super::node::{self, Threads, Turn};
+use super::topics::Incoming;
 use crate::server::data::DataDir;
 use crate::server::log::{open_ledger, routes, scrub};
 use crate::server::metrics;
-use crate::server::ports::{failed, prove};
+use crate::server::ports::prove;
 use crate::server::standing::Follower;
 use crate::server::witnessing::Witnessing;
-use anyhow::Context;
 use fx::AssetCode;
-use prost::Message as _;
-use settlement_core::ids::{BatchNumber, Bic, Sequence};
+use settlement_core::ids::{Bic, Sequence};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::sync::watch;
 use tonic::service::Routes;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status};
-use valuta_gateway::ports::{CheckpointRow, ProofOf, ReadError};
+use valuta_gateway::ports::ProofOf;
 use valuta_journal::Source as _;
-use valuta_ledger::{Added, FIRST_BATCH_NUMBER, Ledger, LedgerReader};
-use valuta_link::{LinkOptions, Secret};
-use valuta_proto::link::ledger_link_client::LedgerLinkClient;
+use valuta_ledger::{Added, Ledger, LedgerReader};
+use valuta_link::Secret;
 use valuta_proto::link::ledger_link_server::{LedgerLink, LedgerLinkServer};
 use valuta_proto::link::{
     BalanceQuestion, CheckpointAnswer, CheckpointQuestion, ConservationQuestion,
     DisclosureQuestion, LinkedReceipt, ProofsAnswer, ProofsQuestion, ReceiptsAnswer,
     ReceiptsQuestion, proofs_question,
 };
-use valuta_proto::v1;
 use valuta_proto::v1::ProcessRole;
 use valuta_relay::topics::{ANCHORS, BATCHES, batch_header};
-use valuta_relay::{BatchFiles, FilesOnly, Receipt, Receipts, Relay, RelayError};
+use valuta_relay::{BatchFiles, FilesOnly, Receipts, Relay, RelayError};
 
 /// Receipts of one answer are a page's.
-const MESSAGE_BYTES_MAX: usize = 32 << 20;
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const MESSAGE_BYTES_MAX: usize = 32 << 20;
 
 /// Runs it.
 pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
@@ -55,6 +53,10 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
     let ledger = open_ledger(&dir, log.id(), config.common.passphrase_file.as_deref())?;
     let files = BatchFiles::open(&dir.batches())?;
     let reader = ledger.reader();
+    let published = config.kafka.topic(ANCHORS, 1);
+    let turn = Turn::default();
+    let publisher = Publisher::new(published, reader.clone(), turn.clone());
+    let mut publisher = tokio::task::spawn_blocking(|| publisher.checked()).await??;
     let receipts = Arc::new(Receipts::new(log.lookup(), reader.clone(), files.clone()));
     let witnessing = Witnessing::start(&reader, config.common.witnesses.as_deref())?;
     // Asks until this process ends.
@@ -72,22 +74,22 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
     *router = std::mem::take(router).merge(routes(reader.clone()));
     let (serves, _) = node::serve(&config, services, render, stopping).await?;
     let anchored = reader.clone();
-    let own = Follower::new(ProcessRole::Ledger).done(move || anchored.next_number() - 1);
+    let own = Follower::new(ProcessRole::Ledger)
+        .done(move || anchored.next_number() - 1)
+        .in_turn(turn.read());
     node::stand(&config, &log, own, serves)?;
     let mut threads = Threads::new();
-    let (batches, anchors) = (
-        config.kafka.topic(BATCHES, 1),
-        config.kafka.topic(ANCHORS, 1),
-    );
+    let (kafka, batches) = (config.kafka.clone(), config.kafka.topic(BATCHES, 1));
     let (scrubbed, scrub_every) = (reader.clone(), config.common.scrub_every);
     let source = Arc::clone(&log);
     threads.start("ledger", move |stop| {
         let Some(scheme) = node::scheme_name(&source, stop)? else {
             return Ok(());
         };
-        let mut outgoing = Outgoing::open(&anchors, &scheme)?;
-        publish_missing(&reader, &mut outgoing)?;
-        keep(ledger, Incoming::open(&batches)?, outgoing, stop)
+        let election = node::join(&kafka, ProcessRole::Ledger)?;
+        keep(ledger, Incoming::open(&batches)?, stop, || {
+            publisher.step(&scheme, *election.named().borrow())
+        })
     })?;
     threads.start("scrub", move |stop| {
         scrub(&scrubbed, scrub_every, stop);
@@ -104,49 +106,20 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
     ended
 }
 
-/// Anchors that an earlier process did not come to publish.
-fn publish_missing(ledger: &LedgerReader, outgoing: &mut Outgoing) -> anyhow::Result<()> {
-    let from = outgoing.held() + FIRST_BATCH_NUMBER;
-    for number in from..ledger.next_number() {
-        publish(ledger, number, outgoing)?;
-    }
-    outgoing.flush()
-}
-
-fn publish(
-    ledger: &LedgerReader,
-    number: BatchNumber,
-    outgoing: &mut Outgoing,
-) -> anyhow::Result<()> {
-    let (header, anchor) = (ledger.header(number)?, ledger.anchor(number)?);
-    let message = v1::SettlementAnchor {
-        scheme: header.scheme.clone(),
-        batch: number,
-        log_index: anchor.index,
-        header: header.text(),
-        checkpoint: anchor.checkpoint.to_string(),
-    };
-    outgoing.send(number, header.scheme.as_bytes(), &message.encode_to_vec())
-}
-
+/// Puts batches into the log; `publish` comes after each, and now and then.
 fn keep(
     mut ledger: Ledger,
     mut incoming: Incoming,
-    mut outgoing: Outgoing,
     stop: &AtomicBool,
+    mut publish: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let reader = ledger.reader();
     while !stop.load(Ordering::Relaxed) {
-        let Some(payload) = incoming.next()? else {
-            continue;
-        };
-        let header = batch_header(&payload)?;
-        let number = header.number;
-        if let Added::New(anchor) = ledger.add_header(header)? {
-            tracing::info!(batch = number, index = anchor.index, "anchored");
-            publish(&reader, number, &mut outgoing)?;
-            outgoing.flush()?;
+        if let Some(payload) = incoming.next()?
+            && let Added::New(anchor) = ledger.add_header(batch_header(&payload)?)?
+        {
+            tracing::info!(batch = anchor.number, index = anchor.index, "anchored");
         }
+        publish()?;
     }
     Ok(())
 }
@@ -233,126 +206,9 @@ fn asked(question: proofs_question::What) -> Option<ProofOf> {
     })
 }
 
-/// The inverse.
-fn question(what: ProofOf) -> proofs_question::What {
-    use proofs_question::What;
-    match what {
-        ProofOf::Balance(participant, asset) => What::Balance(BalanceQuestion {
-            participant: participant.to_string(),
-            asset: asset.to_string(),
-        }),
-        ProofOf::Postings(participant) => What::Postings(participant.to_string()),
-        ProofOf::Conservation => What::Conservation(ConservationQuestion {}),
-        ProofOf::Disclosure(chosen) => What::Disclosure(DisclosureQuestion {
-            sequences: chosen.into_iter().map(|sequence| sequence.0).collect(),
-        }),
-    }
-}
-
-/// A gateway's way to it.
-#[derive(Clone)]
-pub(crate) struct LedgerClient {
-    channel: Option<Channel>,
-    secret: Secret,
-}
-
-impl LedgerClient {
-    /// Connects when it is first asked, and again when it must.
-    pub fn new(address: Option<&str>, options: &LinkOptions) -> anyhow::Result<Self> {
-        let secret = options.secret.clone();
-        let Some(address) = address else {
-            return Ok(Self {
-                channel: None,
-                secret,
-            });
-        };
-        let mut endpoint = Endpoint::from_shared(address.to_owned())
-            .with_context(|| format!("link_ledger: {address:?} is not http://host:port"))?
-            .connect_timeout(CONNECT_WITHIN);
-        if let Some(pem) = options
-            .authority
-            .as_ref()
-            .filter(|_| address.starts_with("https"))
-        {
-            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-            endpoint = endpoint.tls_config(tls)?;
-        }
-        Ok(Self {
-            channel: Some(endpoint.connect_lazy()),
-            secret,
-        })
-    }
-
-    fn client(&self) -> Result<LedgerLinkClient<Channel>, ReadError> {
-        let channel = self.channel.clone().ok_or_else(|| {
-            ReadError::Unavailable("this gateway is not told where the ledger is".to_owned())
-        })?;
-        Ok(LedgerLinkClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
-    }
-
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        self.secret.put(&mut request);
-        request
-    }
-
-    /// The newest signed tree head.
-    pub async fn checkpoint(&self) -> Result<CheckpointRow, ReadError> {
-        let question = self.request(CheckpointQuestion {});
-        let answer = self.client()?.get_checkpoint(question).await;
-        let answer = answer.map_err(unanswered)?.into_inner();
-        Ok(CheckpointRow {
-            checkpoint: answer.checkpoint,
-            policy: answer.policy,
-            witnessed: answer.witnessed,
-        })
-    }
-
-    /// Other proofs of a batch; none if it is not anchored, or there is nothing to prove.
-    pub async fn proofs(
-        &self,
-        batch: BatchNumber,
-        what: ProofOf,
-    ) -> Result<Vec<String>, ReadError> {
-        let what = Some(question(what));
-        let question = self.request(ProofsQuestion { batch, what });
-        let answer = self.client()?.make_proofs(question).await;
-        Ok(answer.map_err(unanswered)?.into_inner().proofs)
-    }
-
-    /// Receipts of a batch's instructions; none if it is not anchored.
-    pub async fn receipts(
-        &self,
-        batch: BatchNumber,
-        instructions: &[Sequence],
-    ) -> Result<Vec<Receipt>, ReadError> {
-        let question = self.request(ReceiptsQuestion {
-            batch,
-            sequences: instructions.iter().map(|sequence| sequence.0).collect(),
-        });
-        let answer = self.client()?.make_receipts(question).await;
-        let receipts = answer.map_err(unanswered)?.into_inner().receipts;
-        let receipts = receipts.into_iter().map(|receipt| Receipt {
-            sequence: Sequence(receipt.sequence),
-            batch,
-            content: receipt.content.to_vec(),
-            text: receipt.text,
-        });
-        Ok(receipts.collect())
-    }
-}
-
 fn unproved(error: RelayError) -> Status {
     match error {
         RelayError::Unread { .. } => Status::failed_precondition(error.to_string()),
         error => Status::internal(error.to_string()),
-    }
-}
-
-fn unanswered(status: Status) -> ReadError {
-    match status.code() {
-        tonic::Code::Internal => failed(status.message()),
-        tonic::Code::FailedPrecondition => ReadError::Unavailable(status.message().to_owned()),
-        _ => ReadError::Unavailable(format!("the ledger does not answer: {}", status.message())),
     }
 }

@@ -1,5 +1,5 @@
-//! Each service alone, over Kafka and PostgreSQL. Any number of each may run, but for one ledger; of the engines
-//! one leads, of the relays and the projectors one works, and the others stand by.
+//! Each service alone, over Kafka and PostgreSQL. Any number of each may run: of the engines one leads, of the
+//! relays and the projectors one works, of the ledgers one publishes, and the others stand by.
 //!
 //! | module | room for |
 //! |---|---|
@@ -9,22 +9,26 @@
 //! | `gateway` | banks' edge, and the treasury's |
 //! | `projector` | journal and anchors -> PostgreSQL |
 //! | `relay` | journal -> topics |
-//! | `ledger` | batches -> log -> anchors; receipts for gateways |
+//! | `ledger` | batches -> log; receipts for gateways |
+//! | `anchors` | log -> their topic |
+//! | `ledger_client` | a gateway's way to it |
 //! | `journal` | checking and copying a journal by hand |
 //! | `topics` | creating, checking and reading topics |
 
+mod anchors;
 mod config;
 mod engine;
 mod gateway;
 mod journal;
 mod ledger;
+mod ledger_client;
 mod node;
 mod projector;
 mod relay;
 mod topics;
 
 pub(crate) use config::{KafkaFile, LinkFile, PostgresFile, ServiceArgs, check};
-pub(crate) use ledger::LedgerClient;
+pub(crate) use ledger_client::LedgerClient;
 
 use crate::output::causes;
 use crate::server::config::ConfigErrors;

@@ -228,12 +228,11 @@ pub async fn in_turn(
     works: &Turn,
     start: impl Fn(&mut Threads) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let journal = kafka.journal();
-    let joined = tokio::task::spawn_blocking(move || Election::join(&journal, name(role)));
-    let election = joined.await?.context("election")?;
+    let kafka = kafka.clone();
+    let election = tokio::task::spawn_blocking(move || join(&kafka, role)).await??;
     let mut named = election.named();
     loop {
-        println!("standing by");
+        works.set(false);
         tokio::select! {
             this = named.wait_for(|named| *named == Named::This) => drop(this.context("election")?),
             error = journal_lost(log) => return Err(error),
@@ -243,13 +242,11 @@ pub async fn in_turn(
             }
         }
         works.set(true);
-        println!("working");
         let mut threads = Threads::new();
         start(&mut threads)?;
         let ended = threads
             .run_until(log, named.wait_for(|named| *named == Named::Other))
             .await?;
-        works.set(false);
         if ended == Ended::Told {
             return Ok(());
         }
@@ -257,12 +254,19 @@ pub async fn in_turn(
     }
 }
 
+/// Becomes a candidate for a role's turn.
+pub fn join(kafka: &Kafka, role: ProcessRole) -> anyhow::Result<Election> {
+    Election::join(&kafka.journal(), name(role)).context("election")
+}
+
 /// Whether this process works, or stands by. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Turn(Arc<AtomicBool>);
 
 impl Turn {
-    fn set(&self, works: bool) {
+    /// Says so too.
+    pub fn set(&self, works: bool) {
+        println!("{}", if works { "working" } else { "standing by" });
         self.0.store(works, Ordering::Relaxed);
     }
 

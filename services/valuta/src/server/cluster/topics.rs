@@ -4,7 +4,7 @@ use super::config::{Kafka, ServiceArgs, ServiceConfig};
 use anyhow::{anyhow, bail};
 use prost::Message as _;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use valuta_journal::JournalReader;
 use valuta_journal::Source as _;
 use valuta_kafka::{
@@ -103,6 +103,23 @@ impl Incoming {
         let new = received.filter(|received| !self.repeats.is_repeat(received));
         Ok(new.map(|received| received.payload))
     }
+}
+
+/// The content of a topic's newest message; of one with a single partition.
+pub fn newest(topic: &KafkaConfig) -> anyhow::Result<Option<Vec<u8>>> {
+    let end = TopicReader::open(topic, &Start::End)?;
+    let Some((&partition, &end @ 1..)) = end.positions().first_key_value() else {
+        return Ok(None);
+    };
+    let last = Start::At([(partition, end - 1)].into());
+    let mut reader = TopicReader::open(topic, &last)?;
+    let until = Instant::now() + DURABLE_WITHIN;
+    while Instant::now() < until {
+        if let Some(received) = reader.next(STOP_SEEN_WITHIN)? {
+            return Ok(Some(received.payload));
+        }
+    }
+    bail!("the newest message of {} cannot be read", topic.topic)
 }
 
 /// Does what is asked.
