@@ -63,13 +63,19 @@ fn lag(status: &ProcessStatus) {
     let follower = name(status.role());
     let works = f64::from(u8::from(!status.standing_by));
     metrics::gauge!("valuta_follower_works", "follower" => follower).set(works);
-    if let (Some(sequence), Some(behind)) = (status.sequence, status.behind) {
-        metrics::gauge!("valuta_follower_sequence", "follower" => follower).set(sequence as f64);
+    // One that stands by is behind with nothing, whatever it said while it worked.
+    let idle = status.standing_by.then_some(0);
+    if let Some(behind) = status.behind.or(idle) {
         metrics::gauge!("valuta_lag_inputs", "follower" => follower).set(behind as f64);
     }
-    if let (Some(batch), Some(behind)) = (status.batch, status.batches_behind) {
-        metrics::gauge!("valuta_follower_batch", "follower" => follower).set(batch as f64);
+    if let Some(behind) = status.batches_behind.or(idle) {
         metrics::gauge!("valuta_lag_batches", "follower" => follower).set(behind as f64);
+    }
+    if let Some(sequence) = status.sequence {
+        metrics::gauge!("valuta_follower_sequence", "follower" => follower).set(sequence as f64);
+    }
+    if let Some(batch) = status.batch {
+        metrics::gauge!("valuta_follower_batch", "follower" => follower).set(batch as f64);
     }
     metrics::gauge!("valuta_lag_seconds", "follower" => follower).set(seconds(status.behind_ms));
 }
