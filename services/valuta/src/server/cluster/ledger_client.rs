@@ -49,7 +49,7 @@ impl LedgerClient {
         call: impl AsyncFn(LedgerLinkClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, ReadError> {
         let first = self.first.load(Ordering::Relaxed);
-        let mut refused = None;
+        let mut refused: Option<Status> = None;
         for at in (0..self.channels.len()).map(|next| (first + next) % self.channels.len()) {
             let client = LedgerLinkClient::new(self.channels[at].clone());
             let client = client.max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -60,19 +60,22 @@ impl LedgerClient {
                     self.first.store(at, Ordering::Relaxed);
                     return Ok(answer.into_inner());
                 }
-                Err(status) if status.code() == Code::Internal => {
-                    return Err(failed(status.message()));
+                // What the first one says is why.
+                Err(status) => {
+                    refused.get_or_insert(status);
                 }
-                Err(status) => refused = Some(status),
             }
         }
-        Err(ReadError::Unavailable(match refused {
-            None => "this gateway is not told where the ledger is".to_owned(),
-            Some(status) if status.code() == Code::FailedPrecondition => {
-                status.message().to_owned()
-            }
-            Some(status) => format!("the ledger does not answer: {}", status.message()),
-        }))
+        let Some(status) = refused else {
+            let nobody = "this gateway is not told where the ledger is";
+            return Err(ReadError::Unavailable(nobody.to_owned()));
+        };
+        let said = status.message();
+        Err(match status.code() {
+            Code::Internal => failed(said),
+            Code::FailedPrecondition => ReadError::Unavailable(said.to_owned()),
+            _ => ReadError::Unavailable(format!("the ledger does not answer: {said}")),
+        })
     }
 
     /// The newest signed tree head.

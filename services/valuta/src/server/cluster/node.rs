@@ -231,12 +231,14 @@ pub async fn in_turn(
     let kafka = kafka.clone();
     let election = tokio::task::spawn_blocking(move || join(&kafka, role)).await??;
     let mut named = election.named();
+    // One for all turns: what comes between two of them is not missed.
+    let mut told = std::pin::pin!(signal());
     loop {
         works.set(false);
         tokio::select! {
             this = named.wait_for(|named| *named == Named::This) => drop(this.context("election")?),
             error = journal_lost(log) => return Err(error),
-            signal = signal() => {
+            signal = &mut told => {
                 tracing::info!(signal = signal?, "stopping");
                 return Ok(());
             }
@@ -245,7 +247,11 @@ pub async fn in_turn(
         let mut threads = Threads::new();
         start(&mut threads)?;
         let ended = threads
-            .run_until(log, named.wait_for(|named| *named == Named::Other))
+            .run_until(
+                log,
+                &mut told,
+                named.wait_for(|named| *named == Named::Other),
+            )
             .await?;
         if ended == Ended::Told {
             return Ok(());
@@ -327,18 +333,19 @@ impl Threads {
     /// Waits for a signal or a failure, ends all, and says how it went.
     pub async fn run(self, log: &KafkaLog) -> anyhow::Result<()> {
         let never = std::future::pending::<()>();
-        self.run_until(log, never).await.map(drop)
+        self.run_until(log, signal(), never).await.map(drop)
     }
 
     /// The same, and ends all when `otherwise` completes.
     async fn run_until<T>(
         mut self,
         log: &KafkaLog,
+        told: impl Future<Output = anyhow::Result<&'static str>>,
         otherwise: impl Future<Output = T>,
     ) -> anyhow::Result<Ended> {
         let (mut ended, mut failed) = (Ended::Told, None);
         tokio::select! {
-            signal = signal() => tracing::info!(signal = signal?, "stopping"),
+            signal = told => tracing::info!(signal = signal?, "stopping"),
             ending = self.endings.recv() => {
                 self.running -= 1;
                 failed = ending;
