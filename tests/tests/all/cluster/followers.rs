@@ -13,6 +13,9 @@ const CHANGES_WITHIN: Duration = Duration::from_secs(60);
 /// again: nothing is twice or missing.
 pub async fn followers_killed(scenery: &mut Scenery, seed: u64) {
     let working = scenery.busy(seed).await;
+    if let Some(early) = scenery.whole.other_ledger.take() {
+        is_refused(early).await;
+    }
     for _ in 0..2 {
         for which in [Follower::Relay, Follower::Ledger, Follower::Projector] {
             scenery.a_moment(400).await;
@@ -46,8 +49,9 @@ async fn taken_over(scenery: &mut Scenery, which: Follower) {
     if which == Follower::Ledger {
         let complaints = receipts(&scenery.whole, &scenery.clients).await;
         assert!(complaints.is_empty(), "{complaints:?}");
-        let words = scenery.whole.ledger_of_other_keys().await;
-        assert!(words.contains("is of another log"), "{words}");
+        let mut late = scenery.whole.ledger_of_other_keys();
+        late.spawn();
+        is_refused(late).await;
     }
     scenery.whole.follower(which).resume();
     until(scenery.whole.follower(which), false).await;
@@ -58,6 +62,12 @@ async fn taken_over(scenery: &mut Scenery, which: Follower) {
     scenery.whole.ended(which, other);
     until(scenery.whole.follower(which), true).await;
     println!("{which:?}: taken over, and back");
+}
+
+/// A ledger of other keys.
+async fn is_refused(mut ledger: Service) {
+    let words = ledger.ended().await;
+    assert!(words.contains("is of another log"), "{words}");
 }
 
 /// By what it said last.

@@ -37,6 +37,8 @@ pub struct Whole {
     followers: Vec<Service>,
     /// Which gateways know of too; not started.
     second_ledger: Option<Service>,
+    /// A ledger of other keys, from before anything was published: it must end.
+    pub other_ledger: Option<Service>,
     /// Tokens by BIC, and "OPERATOR", "TREASURY", "AUDITOR".
     pub tokens: BTreeMap<String, String>,
     /// `postgres://...` of the scheme's database.
@@ -76,6 +78,7 @@ impl Whole {
             gateways: Vec::new(),
             followers: Vec::new(),
             second_ledger: None,
+            other_ledger: None,
             tokens: BTreeMap::new(),
             database,
             prefix,
@@ -88,6 +91,10 @@ impl Whole {
         whole.valuta(&["topics", "create"]);
         whole.start_services().await;
         whole.apply_scheme().await;
+        whole.follower(Follower::Ledger).until("working").await;
+        let mut other = whole.ledger_of_other_keys();
+        other.start().await;
+        whole.other_ledger = Some(other);
         whole
     }
 
@@ -147,11 +154,9 @@ impl Whole {
         }
     }
 
-    /// What a ledger that was not given the first one's keys ends with.
-    pub async fn ledger_of_other_keys(&self) -> String {
-        let mut service = self.service("ledger", &format!("ledger-{}", started()), &[]);
-        service.spawn();
-        service.ended().await
+    /// One that was not given the first one's keys; not started.
+    pub fn ledger_of_other_keys(&self) -> Service {
+        self.service("ledger", &format!("ledger-{}", started()), &[])
     }
 
     fn copy_keys(&self) {

@@ -1,10 +1,12 @@
-//! Anchors of a ledger's log onto their topic, by the one of its processes whose turn it is.
+//! Anchors of a ledger's log onto their topic, by the one of its processes whose turn it is. Whoever publishes, every
+//! one of them compares its own log with what is published.
 
 use super::node::Turn;
-use super::topics::{Outgoing, newest};
+use super::topics::{Outgoing, STOP_SEEN_WITHIN, from_newest, newest};
 use anyhow::Context;
 use prost::Message as _;
 use settlement_core::ids::BatchNumber;
+use std::sync::atomic::{AtomicBool, Ordering};
 use valuta_kafka::{KafkaConfig, Named};
 use valuta_ledger::{FIRST_BATCH_NUMBER, LedgerReader};
 use valuta_proto::v1;
@@ -40,7 +42,7 @@ impl Publisher {
     /// Refuses to keep a log beside the one that was published: under other keys, or of other batches.
     pub fn checked(self) -> anyhow::Result<Self> {
         if let Some(note) = self.newest()? {
-            self.is_ours(&note)?;
+            is_ours(&self.ledger, &note)?;
         }
         self.turn.set(false);
         Ok(self)
@@ -48,21 +50,9 @@ impl Publisher {
 
     /// The newest checkpoint on the topic.
     fn newest(&self) -> anyhow::Result<Option<String>> {
-        let Some(payload) = newest(&self.topic)? else {
-            return Ok(None);
-        };
-        let anchor = v1::SettlementAnchor::decode(&*payload)
-            .with_context(|| format!("a message of {ANCHORS}"))?;
-        Ok(Some(anchor.checkpoint))
-    }
-
-    fn is_ours(&self, note: &str) -> anyhow::Result<bool> {
-        self.ledger.has_had(note).with_context(|| {
-            format!(
-                "{ANCHORS} is of another log than this ledger's: take keys/, their passphrase and, if it is \
-                 left, ledger/ from where that one was kept"
-            )
-        })
+        newest(&self.topic)?
+            .map(|payload| checkpoint(&payload))
+            .transpose()
     }
 
     /// Publishes what the log has beyond the topic, if it is this process's turn.
@@ -85,7 +75,7 @@ impl Publisher {
             Named::This | Named::Other | Named::Unknown => {}
         }
         if let Publishing::Behind(note) = &self.state
-            && self.is_ours(note)?
+            && is_ours(&self.ledger, note)?
         {
             self.state = self.begin(scheme)?;
         }
@@ -108,6 +98,43 @@ impl Publisher {
         let next = outgoing.held() + FIRST_BATCH_NUMBER;
         Ok(Publishing::From(next, Box::new(outgoing)))
     }
+}
+
+/// Compares the log with all that is published from now on, and with the newest of before. One that the log has not
+/// come to gives way to the next.
+pub fn compare(
+    topic: &KafkaConfig,
+    ledger: &LedgerReader,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let (mut reader, _) = from_newest(topic)?;
+    let mut ahead = None;
+    while !stop.load(Ordering::Relaxed) {
+        if let Some(received) = reader.next(STOP_SEEN_WITHIN)? {
+            ahead = Some(checkpoint(&received.payload)?);
+        }
+        if let Some(note) = &ahead
+            && is_ours(ledger, note)?
+        {
+            ahead = None;
+        }
+    }
+    Ok(())
+}
+
+fn checkpoint(anchor: &[u8]) -> anyhow::Result<String> {
+    let anchor = v1::SettlementAnchor::decode(anchor);
+    let anchor = anchor.with_context(|| format!("a message of {ANCHORS}"))?;
+    Ok(anchor.checkpoint)
+}
+
+fn is_ours(ledger: &LedgerReader, note: &str) -> anyhow::Result<bool> {
+    ledger.has_had(note).with_context(|| {
+        format!(
+            "{ANCHORS} is of another log than this ledger's: take keys/, their passphrase and, if it is left, \
+             ledger/ from where that one was kept"
+        )
+    })
 }
 
 fn publish(

@@ -11,7 +11,7 @@
 //! it and in which order: any of them answers for it. The one whose turn it is publishes anchors, once its own log is
 //! seen to be the one that was published before.
 
-use super::anchors::Publisher;
+use super::anchors::{self, Publisher};
 use super::config::ServiceConfig;
 use super::node::{self, Threads, Turn};
 use super::topics::Incoming;
@@ -55,7 +55,7 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
     let reader = ledger.reader();
     let published = config.kafka.topic(ANCHORS, 1);
     let turn = Turn::default();
-    let publisher = Publisher::new(published, reader.clone(), turn.clone());
+    let publisher = Publisher::new(published.clone(), reader.clone(), turn.clone());
     let mut publisher = tokio::task::spawn_blocking(|| publisher.checked()).await??;
     let receipts = Arc::new(Receipts::new(log.lookup(), reader.clone(), files.clone()));
     let witnessing = Witnessing::start(&reader, config.common.witnesses.as_deref())?;
@@ -90,6 +90,9 @@ pub async fn ledger(config: ServiceConfig) -> anyhow::Result<()> {
         keep(ledger, Incoming::open(&batches)?, stop, || {
             publisher.step(&scheme, *election.named().borrow())
         })
+    })?;
+    threads.start("anchors", move |stop| {
+        anchors::compare(&published, &reader, stop)
     })?;
     threads.start("scrub", move |stop| {
         scrub(&scrubbed, scrub_every, stop);

@@ -17,7 +17,7 @@ use valuta_relay::topics::{ANCHORS, BATCHES, STATUSES};
 /// Banks' systems share the work of one topic by their BICs.
 pub const STATUS_PARTITIONS: i32 = 8;
 /// A thread that waits for a message sees within this that it shall stop.
-const STOP_SEEN_WITHIN: Duration = Duration::from_millis(100);
+pub const STOP_SEEN_WITHIN: Duration = Duration::from_millis(100);
 /// How long brokers may take to make messages durable before the writer is opened anew.
 const DURABLE_WITHIN: Duration = Duration::from_secs(60);
 /// What `tail` waits for the next message, unless it follows.
@@ -105,21 +105,29 @@ impl Incoming {
     }
 }
 
-/// The content of a topic's newest message; of one with a single partition.
-pub fn newest(topic: &KafkaConfig) -> anyhow::Result<Option<Vec<u8>>> {
-    let end = TopicReader::open(topic, &Start::End)?;
-    let Some((&partition, &end @ 1..)) = end.positions().first_key_value() else {
-        return Ok(None);
+/// Reads on from a topic's newest message, which is there if it says so; of a topic with a single partition.
+pub fn from_newest(topic: &KafkaConfig) -> anyhow::Result<(TopicReader, bool)> {
+    let reader = TopicReader::open(topic, &Start::End)?;
+    let Some((&partition, &end @ 1..)) = reader.positions().first_key_value() else {
+        return Ok((reader, false));
     };
-    let last = Start::At([(partition, end - 1)].into());
-    let mut reader = TopicReader::open(topic, &last)?;
+    let newest = Start::At([(partition, end - 1)].into());
+    Ok((TopicReader::open(topic, &newest)?, true))
+}
+
+/// Its content.
+pub fn newest(topic: &KafkaConfig) -> anyhow::Result<Option<Vec<u8>>> {
+    let (mut reader, is_there) = from_newest(topic)?;
     let until = Instant::now() + DURABLE_WITHIN;
-    while Instant::now() < until {
+    while is_there && Instant::now() < until {
         if let Some(received) = reader.next(STOP_SEEN_WITHIN)? {
             return Ok(Some(received.payload));
         }
     }
-    bail!("the newest message of {} cannot be read", topic.topic)
+    if is_there {
+        bail!("the newest message of {} cannot be read", topic.topic);
+    }
+    Ok(None)
 }
 
 /// Does what is asked.
