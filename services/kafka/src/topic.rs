@@ -409,10 +409,13 @@ fn is_unknown(error: &ClientError) -> bool {
 }
 
 fn is_between_leaders(error: &ClientError) -> bool {
-    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, OffsetNotAvailable};
+    use RDKafkaErrorCode::{
+        LeaderNotAvailable, NotLeaderForPartition, OffsetNotAvailable, UnknownPartition,
+    };
     matches!(
         error.rdkafka_error_code(),
-        Some(LeaderNotAvailable | NotLeaderForPartition | OffsetNotAvailable)
+        // A broker that has not heard of a new topic's partitions yet, in the client's own words.
+        Some(UnknownPartition | LeaderNotAvailable | NotLeaderForPartition | OffsetNotAvailable)
     )
 }
 

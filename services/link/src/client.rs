@@ -254,7 +254,7 @@ impl Task {
             "linked"
         );
         metrics::counter!("valuta_link_sessions_total").increment(1);
-        self.exchange(sending, incoming).await
+        self.exchange(leader, sending, incoming).await
     }
 
     async fn connect(
@@ -277,6 +277,7 @@ impl Task {
 
     async fn exchange(
         &mut self,
+        leader: &Leader,
         sending: mpsc::Sender<ToEngine>,
         mut incoming: Streaming<ToGateway>,
     ) -> Ended {
@@ -305,7 +306,14 @@ impl Task {
                         room.send(ToEngine { number, request });
                     }
                 }
-                _ = self.leader.changed() => return Ended::Broken,
+                changed = self.leader.changed() => {
+                    // An epoch that the same process started, as a barrier: what it took it still answers.
+                    let now = self.leader.borrow_and_update();
+                    let same = |now: &Leader| (now.id, &now.address) == (leader.id, &leader.address);
+                    if changed.is_err() || !now.as_ref().is_some_and(same) {
+                        return Ended::Broken;
+                    }
+                }
             }
         }
     }

@@ -193,6 +193,40 @@ async fn while_the_journal_is_hindered_new_requests_are_refused_clearly() {
     assert_eq!(statistics(&running.handle).await.unwrap().0.instructions, 2);
 }
 
+/// A record that got no report is settled by an epoch of the same leader, which a gateway may read before the
+/// leader does, and takes nothing new until then: what it took before is answered all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_of_the_same_leader_breaks_nothing() {
+    let process = Process::start().await;
+    let journal: Held<MemoryJournal> = Held::memory();
+    let running = Running::with_scheme(journal.clone()).await;
+    process.lead(&running.handle);
+    let (leader, known) = watch::channel(process.leader(1));
+    let link = link(known, SECRET, LONG);
+    link.submit(payment(1, 100)).await.unwrap();
+    journal.close();
+    let asked = tokio::spawn({
+        let link = link.clone();
+        async move { link.submit(payment(2, 100)).await }
+    });
+    journal.wait_for_append();
+    let hindered = Some("no report".to_owned());
+    process.hindrance.send_replace(hindered);
+    let barrier = process
+        .leader(1)
+        .map(|leader| Leader { epoch: 2, ..leader });
+    leader.send_replace(barrier);
+    for _ in 0..5 {
+        a_while().await;
+    }
+    assert!(!asked.is_finished(), "{:?}", asked.await);
+    process.hindrance.send_replace(None);
+    journal.open();
+    let answer = asked.await.unwrap().unwrap();
+    assert!(matches!(flat(&answer)[0].2, Status::Settled { .. }));
+    link.submit(payment(3, 100)).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_leads_while_it_answers_and_its_journal_takes_records() {
     let process = Process::start().await;

@@ -8,7 +8,7 @@ use prost::Message as _;
 use settlement_core::ids::BatchNumber;
 use std::sync::atomic::{AtomicBool, Ordering};
 use valuta_kafka::{KafkaConfig, Named};
-use valuta_ledger::{FIRST_BATCH_NUMBER, LedgerReader};
+use valuta_ledger::{FIRST_BATCH_NUMBER, LedgerError, LedgerReader};
 use valuta_proto::v1;
 use valuta_relay::topics::ANCHORS;
 
@@ -129,12 +129,13 @@ fn checkpoint(anchor: &[u8]) -> anyhow::Result<String> {
 }
 
 fn is_ours(ledger: &LedgerReader, note: &str) -> anyhow::Result<bool> {
-    ledger.has_had(note).with_context(|| {
-        format!(
+    match ledger.has_had(note) {
+        Err(LedgerError::Note(error)) => Err(error).context(format!(
             "{ANCHORS} is of another log than this ledger's: take keys/, their passphrase and, if it is left, \
              ledger/ from where that one was kept"
-        )
-    })
+        )),
+        had => Ok(had?),
+    }
 }
 
 fn publish(
