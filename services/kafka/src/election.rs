@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -23,6 +23,10 @@ use crate::log::POLL;
 
 /// After how much silence the brokers give the partition to another, where they permit it.
 const SESSION_MS: u32 = 2_000;
+/// How long the group waits at most for a member that went in the midst of being named, and is not yet missed.
+const REBALANCE_MS: &str = "10000";
+/// Without a word from the group for so long, a candidate joins anew.
+const JOINS_AGAIN_AFTER: Duration = Duration::from_secs(15);
 /// The least that brokers with default settings permit.
 const SESSION_DEFAULT_MS: u32 = 6_000;
 
@@ -132,6 +136,7 @@ fn candidate(
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", session_ms.to_string())
+        .set("max.poll.interval.ms", REBALANCE_MS)
         .set("heartbeat.interval.ms", (session_ms / 5).to_string());
     let consumer = BaseConsumer::from_config_and_context(&settings, Assigned(sender));
     let consumer = consumer.map_err(not_made)?;
@@ -148,19 +153,29 @@ fn stand(
     mut consumer: BaseConsumer<Assigned>,
     stop: &AtomicBool,
 ) {
+    let (mut session_ms, mut heard) = (SESSION_MS, Instant::now());
     while !stop.load(Ordering::Acquire) {
         let polled = consumer.poll(POLL);
-        let Some(Err(error)) = polled else { continue };
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::InvalidSessionTimeout) {
+        if *consumer.context().0.borrow() != Named::Unknown {
+            heard = Instant::now();
+        }
+        let error = polled.and_then(Result::err);
+        let code = error.as_ref().and_then(ClientError::rdkafka_error_code);
+        if let Some(error) = error {
             tracing::debug!(%error, "election");
+        }
+        if code == Some(RDKafkaErrorCode::InvalidSessionTimeout) && session_ms == SESSION_MS {
+            session_ms = SESSION_DEFAULT_MS;
+            tracing::warn!(
+                "the brokers refuse a session of {SESSION_MS} ms (group.min.session.timeout.ms): taking {session_ms} ms"
+            );
+        } else if heard.elapsed() < JOINS_AGAIN_AFTER {
             continue;
         }
-        tracing::warn!(
-            "the brokers refuse a session of {SESSION_MS} ms (group.min.session.timeout.ms): taking {SESSION_DEFAULT_MS} ms"
-        );
+        heard = Instant::now();
         let sender = consumer.context().0.clone();
-        match candidate(config, group, SESSION_DEFAULT_MS, sender) {
-            Ok(slower) => consumer = slower,
+        match candidate(config, group, session_ms, sender) {
+            Ok(anew) => consumer = anew,
             Err(error) => {
                 tracing::warn!(%error, "election");
                 thread::sleep(Duration::from_secs(1));

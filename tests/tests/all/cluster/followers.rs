@@ -13,7 +13,7 @@ const CHANGES_WITHIN: Duration = Duration::from_secs(60);
 /// again: nothing is twice or missing.
 pub async fn followers_killed(scenery: &mut Scenery, seed: u64) {
     let working = scenery.busy(seed).await;
-    if let Some(early) = scenery.whole.other_ledger.take() {
+    if let Some(early) = scenery.other_ledger.take() {
         is_refused(early).await;
     }
     for _ in 0..2 {

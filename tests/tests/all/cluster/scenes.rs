@@ -2,7 +2,8 @@
 
 use super::attempt::{Connections, Work};
 use super::clients::{Clients, Working};
-use super::whole::Whole;
+use super::service::Service;
+use super::whole::{Follower, Whole};
 use crate::load::Random;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +16,22 @@ pub struct Scenery {
     pub whole: Whole,
     pub clients: Arc<Clients>,
     pub random: Random,
+    /// A ledger of other keys, from before anything was published: it must end.
+    pub other_ledger: Option<Service>,
 }
 
 impl Scenery {
     pub async fn start() -> Self {
-        let whole = Whole::start().await;
+        let mut whole = Whole::start().await;
+        whole.follower(Follower::Ledger).until("working").await;
+        let mut other_ledger = whole.ledger_of_other_keys();
+        other_ledger.start().await;
         let clients = Clients::start(&whole).await;
         Self {
             whole,
             clients,
             random: Random(0),
+            other_ledger: Some(other_ledger),
         }
     }
 

@@ -37,8 +37,6 @@ pub struct Whole {
     followers: Vec<Service>,
     /// Which gateways know of too; not started.
     second_ledger: Option<Service>,
-    /// A ledger of other keys, from before anything was published: it must end.
-    pub other_ledger: Option<Service>,
     /// Tokens by BIC, and "OPERATOR", "TREASURY", "AUDITOR".
     pub tokens: BTreeMap<String, String>,
     /// `postgres://...` of the scheme's database.
@@ -78,7 +76,6 @@ impl Whole {
             gateways: Vec::new(),
             followers: Vec::new(),
             second_ledger: None,
-            other_ledger: None,
             tokens: BTreeMap::new(),
             database,
             prefix,
@@ -91,10 +88,6 @@ impl Whole {
         whole.valuta(&["topics", "create"]);
         whole.start_services().await;
         whole.apply_scheme().await;
-        whole.follower(Follower::Ledger).until("working").await;
-        let mut other = whole.ledger_of_other_keys();
-        other.start().await;
-        whole.other_ledger = Some(other);
         whole
     }
 
