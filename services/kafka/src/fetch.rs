@@ -58,6 +58,9 @@ impl Fetch {
 
     /// Goes on from another offset of the first partition; what was read ahead is dropped.
     pub fn restart(&self, offset: u64) -> Result<(), KafkaError> {
+        // librdkafka 2.12 stops a partition twice, and aborts the process, if one that was assigned in
+        // place of itself is taken away at once.
+        self.rest()?;
         self.assign(&BTreeMap::from([(0, offset)]))
     }
 

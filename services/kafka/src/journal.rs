@@ -80,8 +80,9 @@ impl KafkaJournal {
 
     fn start_epoch(&mut self) -> Result<(), LeadError> {
         let offset = match self.send_epoch(self.term) {
-            Delivery::At(offset) => offset,
-            Delivery::Unknown(reason) => return Err(KafkaError::Unavailable(reason).into()),
+            Ok(Delivery::At(offset)) => offset,
+            Ok(Delivery::Unknown(reason)) => return Err(KafkaError::Unavailable(reason).into()),
+            Err(reason) => return Err(KafkaError::Lost(reason).into()),
         };
         match self.shared.wait_judged(offset, 2 * CALL_TIMEOUT) {
             Ok(true) => {}
@@ -118,13 +119,32 @@ impl KafkaJournal {
         (epoch, address.unwrap_or_default())
     }
 
-    fn send_epoch(&mut self, term: Term) -> Delivery {
-        let journal = self.shared.tail.durable().journal;
-        let raw = RawRecord::epoch_started(journal, term, now_ms(), &self.address);
-        self.link.deliver(&Outgoing {
+    /// An error says why the topic is not the journal's any more.
+    fn send_epoch(&mut self, term: Term) -> Result<Delivery, String> {
+        let raw = RawRecord::epoch_started(self.id(), term, now_ms(), &self.address);
+        let read = self.shared.state().next_offset;
+        let delivery = self.link.deliver(&Outgoing {
             raw: &raw,
             address: &self.address,
-        })
+        });
+        self.check_place(&delivery, read)?;
+        Ok(delivery)
+    }
+
+    /// What was sent after everything before `read` was read lies behind it, in a topic that is still whole.
+    fn check_place(&self, delivery: &Delivery, read: u64) -> Result<(), String> {
+        match delivery {
+            Delivery::At(offset) if *offset < read => {
+                let topic = &self.shared.config.topic;
+                let reason = format!(
+                    "topic {topic} took a message at offset {offset}, where this process has read one: it \
+                     was recreated, or records of it were deleted"
+                );
+                self.shared.fail(reason.clone());
+                Err(reason)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Nothing is written after a failure, or under an epoch that is over.
@@ -172,6 +192,7 @@ impl KafkaJournal {
                 address: &self.address,
             };
             let (chain, delivery) = hash_while(&raw, || self.link.deliver(&outgoing));
+            self.check_place(&delivery, expected).map_err(Stop::Lost)?;
             let reason = match delivery {
                 Delivery::At(offset) if offset == expected => {
                     match self.shared.confirm(offset, &raw, chain) {
@@ -229,7 +250,7 @@ impl KafkaJournal {
 
     /// `true`: this process has read the barrier.
     fn try_barrier(&mut self, barrier: Term) -> Result<bool, Stop> {
-        match self.send_epoch(barrier) {
+        match self.send_epoch(barrier).map_err(Stop::Lost)? {
             Delivery::At(offset) => {
                 let judged = self.shared.wait_judged(offset, Duration::MAX);
                 judged.map_err(Stop::Lost)?;

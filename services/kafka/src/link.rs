@@ -42,7 +42,8 @@ pub trait Link: Send {
     fn deliver(&mut self, message: &Outgoing<'_>) -> Delivery;
 }
 
-pub(crate) type Report = (usize, Result<u64, ClientError>);
+/// `None`: delivered, but the broker no longer knows where to.
+pub(crate) type Report = (usize, Result<Option<u64>, ClientError>);
 
 /// The real one. After a message whose fate is unknown the producer is thrown away with all that it
 /// may still hold: a new one has a new identity, and no memory.
@@ -70,7 +71,7 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         let report = match result {
-            Ok(message) => Ok(client::offset(message.offset())),
+            Ok(message) => Ok(u64::try_from(message.offset()).ok()),
             Err((error, _)) => Err(error.clone()),
         };
         // Nobody waits any more: the link gave the producer up.
@@ -118,7 +119,8 @@ impl ProducerLink {
         loop {
             match reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok((number, report)) if number == self.sent => {
-                    return report.map_err(|error| error.to_string());
+                    let offset = report.map_err(|error| error.to_string())?;
+                    return offset.ok_or_else(|| "the delivery report names no offset".into());
                 }
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => return Err("no delivery report".into()),

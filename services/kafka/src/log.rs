@@ -225,10 +225,10 @@ fn rest(shared: &Shared, fetch: &Fetch) -> Result<(), KafkaError> {
 }
 
 /// The broker says that the offset is gone: true if the topic was recreated or cut, not if a broker
-/// that starts did not know better.
+/// that starts or was cut off did not know better.
 fn judge_loss(shared: &Shared, fetch: &Fetch, reason: &str) {
     let next = shared.state().next_offset;
-    let watermarks = Admin::new(&shared.config).and_then(|admin| admin.watermarks());
+    let watermarks = Admin::new(&shared.config).and_then(|admin| admin.watermarks_from(0, next));
     match watermarks {
         Ok((first, end)) if first > 0 || end < next => shared.fail(format!(
             "offset {next} of topic {} is gone, which has {first} to {end}: it was recreated, or \
@@ -278,7 +278,7 @@ impl Check {
         let topic = &shared.config.topic;
         let read = shared.state().next_offset;
         self.admin.check()?;
-        let (_, end) = self.admin.watermarks()?;
+        let (_, end) = self.admin.watermarks_from(0, read)?;
         let found = find_genesis(&self.admin, &self.fetch)?;
         self.fetch.rest()?;
         if found != Some(self.opened) {

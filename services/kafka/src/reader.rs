@@ -14,6 +14,7 @@ use crate::lookup;
 use crate::message::{Kind, RawRecord};
 use crate::rule::{Rule, Verdict};
 use crate::shared::{After, Place, Shared, cursor_after, record_at};
+use crate::topic::Admin;
 
 /// A follower of the journal.
 pub(crate) struct KafkaReader {
@@ -217,7 +218,7 @@ pub(crate) fn record_before(
     let Some(offset) = cursor.offset.checked_sub(1) else {
         return Ok(None);
     };
-    let (_, end) = crate::topic::Admin::new(config)?.watermarks()?;
+    let (_, end) = Admin::new(config)?.watermarks_from(0, cursor.offset)?;
     if offset >= end {
         return Ok(None);
     }

@@ -359,6 +359,23 @@ impl Admin {
         patiently(PATIENCE, || self.watermarks_now(partition))
     }
 
+    /// Of a partition that was seen to have all messages before `seen`: an end before that is believed
+    /// only if the brokers keep to it. One that was cut off and does not know yet that it leads no more
+    /// tells an end of the past, and so does a new leader until the others have told it theirs.
+    pub fn watermarks_from(&self, partition: i32, seen: u64) -> Result<(u64, u64), KafkaError> {
+        let mut found = self.watermarks_of(partition)?;
+        for _ in 0..SHORT_ANSWERS {
+            if found.1 >= seen {
+                break;
+            }
+            std::thread::sleep(SHORT_PAUSE);
+            // Only so that the client hears who leads now.
+            let _ = self.replicas();
+            found = self.watermarks_of(partition)?;
+        }
+        Ok(found)
+    }
+
     fn watermarks_now(&self, partition: i32) -> Result<(u64, u64), KafkaError> {
         let client = self.client.inner();
         let deadline = Instant::now() + 2 * CALL_TIMEOUT;
@@ -387,6 +404,9 @@ impl Admin {
 
 /// A new topic is known to one broker sooner than to another, and a broker that starts knows none.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often in a row the brokers must tell the same loss: for ten seconds.
+const SHORT_ANSWERS: u32 = 40;
+const SHORT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Asks again while the answer is that there is no topic.
 fn patiently<T>(

@@ -54,11 +54,14 @@ impl TopicReader {
         let admin = Admin::new(config)?;
         let mut positions = BTreeMap::new();
         for partition in 0..admin.partitions()? {
-            let (first, end) = admin.watermarks_of(partition)?;
+            let kept = match start {
+                Start::At(offsets) => offsets.get(&partition).copied(),
+                Start::Beginning | Start::End => None,
+            };
+            let (first, end) = admin.watermarks_from(partition, kept.unwrap_or(0))?;
             let position = match start {
-                Start::Beginning => first,
                 Start::End => end,
-                Start::At(offsets) => offsets.get(&partition).copied().unwrap_or(first),
+                Start::Beginning | Start::At(_) => kept.unwrap_or(first),
             };
             if !(first..=end).contains(&position) {
                 return Err(KafkaError::Lost(format!(

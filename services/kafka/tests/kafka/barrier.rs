@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use valuta_journal::{Journal, RECORD_BYTES_MAX, Source};
+use valuta_journal::{AppendError, Journal, RECORD_BYTES_MAX, Source};
 use valuta_kafka::{Delivery, Kind, Link, Outgoing, RawRecord, Term};
 
 use crate::support::{Random, SOON, append, drain, journal, open};
@@ -20,11 +20,13 @@ enum Fate {
     LandsAfterNext,
     /// It is there, and its report names another offset.
     ReportWrong,
+    /// The report names the first offset of all.
+    TakenBefore,
     /// It is there twice, as no idempotent producer would have it.
     Doubled,
 }
 
-use Fate::{Delivered, Doubled, LandsAfterNext, MessageLost, ReportLost, ReportWrong};
+use Fate::{Delivered, Doubled, LandsAfterNext, MessageLost, ReportLost, ReportWrong, TakenBefore};
 
 #[derive(Clone)]
 struct Kept {
@@ -77,6 +79,7 @@ impl Link for Faulty {
                 lost
             }
             ReportWrong => Delivery::At(self.send(message.raw) + 7),
+            TakenBefore => Delivery::At(0),
             Delivered => Delivery::At(self.send(message.raw)),
             Doubled => {
                 self.send(message.raw);
@@ -173,6 +176,33 @@ fn the_barrier_itself_may_be_lost_late_or_doubled() {
         ],
         2..=7,
     );
+}
+
+/// A topic that was recreated and is short takes messages where this process has read others.
+#[test]
+fn a_report_of_a_place_that_was_read_before_stops_everything() {
+    for fates in [vec![TakenBefore], vec![ReportLost, TakenBefore]] {
+        let config = journal();
+        let log = open(&config);
+        let planned = Arc::new(Mutex::new(VecDeque::new()));
+        let faulty = Faulty {
+            link: log.link().unwrap(),
+            fates: Arc::clone(&planned),
+            late: Vec::new(),
+            sent: Arc::default(),
+        };
+        let mut writer = log.lead_over([1; 16], "a", Box::new(faulty)).unwrap();
+        append(&mut writer, 1, 10);
+        planned.lock().unwrap().extend(fates);
+        let refused = writer.append(2, 2, 0, &[]).unwrap_err();
+        assert!(matches!(refused, AppendError::Lost { .. }), "{refused}");
+        assert!(
+            log.failure()
+                .unwrap()
+                .contains("took a message at offset 0")
+        );
+        assert!(log.watch().is_closed());
+    }
 }
 
 #[test]
