@@ -69,6 +69,7 @@ enum Scene {
     GatewayKilled,
     FollowersKilled,
     LeadingBrokerKilled,
+    LeadingBrokerPaused,
     TwoBrokersStopped,
     AllBrokersKilled,
     SettingsChanged,
@@ -77,7 +78,7 @@ enum Scene {
     PostgresOutOfDisk,
 }
 
-const SCENES: [Scene; 13] = [
+const SCENES: [Scene; 14] = [
     Scene::LeaderKilled,
     Scene::LeaderKilledAtEachStep,
     Scene::LeaderStoppedAndContinued,
@@ -85,6 +86,7 @@ const SCENES: [Scene; 13] = [
     Scene::GatewayKilled,
     Scene::FollowersKilled,
     Scene::LeadingBrokerKilled,
+    Scene::LeadingBrokerPaused,
     Scene::TwoBrokersStopped,
     Scene::AllBrokersKilled,
     Scene::SettingsChanged,
@@ -108,6 +110,7 @@ impl Scene {
             Self::GatewayKilled => engines::gateway_killed(scenery, seed).await,
             Self::FollowersKilled => followers::followers_killed(scenery, seed).await,
             Self::LeadingBrokerKilled => brokers::leading_broker_killed(scenery, seed).await,
+            Self::LeadingBrokerPaused => brokers::leading_broker_paused(scenery, seed).await,
             Self::TwoBrokersStopped => brokers::two_brokers_stopped(scenery, seed).await,
             Self::AllBrokersKilled => brokers::all_brokers_killed(scenery, seed).await,
             Self::SettingsChanged => brokers::settings_changed(scenery, seed).await,

@@ -11,28 +11,39 @@ use valuta_tests::scheme::{BANKS, payment};
 
 /// A leader knows that its record stays out after the message's time-out, 10 s.
 const HINDERED_WITHIN: Duration = Duration::from_secs(30);
+/// What a process logs that has given up the journal, or a topic, for good.
+const GIVEN_UP: [&str; 2] = ["the journal has failed", "was recreated"];
 /// A number that no client reaches.
 const PROBE: u128 = 1 << 40;
 
 /// The broker that leads the journal's partition is killed, and comes back.
 pub async fn leading_broker_killed(scenery: &mut Scenery, seed: u64) {
+    leading_broker(scenery, seed, Do::Kill, Do::Start).await;
+}
+
+/// It stands still until another leads, and goes on as if it still led.
+pub async fn leading_broker_paused(scenery: &mut Scenery, seed: u64) {
+    leading_broker(scenery, seed, Do::Pause, Do::Resume).await;
+}
+
+async fn leading_broker(scenery: &mut Scenery, seed: u64, gone: Do, back: Do) {
+    let given_up_before = given_up(scenery);
     let working = scenery.busy(seed).await;
     let topic = format!("{}rehearsal-journal", scenery.whole.prefix);
     let broker = scenery.whole.stack.leading_broker(&topic);
     scenery.a_moment(200).await;
-    scenery.whole.stack.broker(broker, Do::Kill);
+    scenery.whole.stack.broker(broker, gone);
     let pause = scenery.clients.answered(WORKS).await;
-    scenery.whole.stack.broker(broker, Do::Start);
+    scenery.whole.stack.broker(broker, back);
     scenery.clients.answered(WORKS).await;
     working.stop().await;
-    scenery.whole.replace_engines(2).await;
-    scenery.whole.supervise().await;
-    judge_clients(&mut scenery.whole, &scenery.clients).await;
-    println!("leading broker killed: {WORKS} answers within {pause:?}");
+    all_again(scenery, given_up_before).await;
+    println!("leading broker, {gone:?}: {WORKS} answers within {pause:?}");
 }
 
 /// With two of three brokers gone, writes are refused clearly and reads go on; both come back by themselves.
 pub async fn two_brokers_stopped(scenery: &mut Scenery, seed: u64) {
+    let given_up_before = given_up(scenery);
     let working = scenery.busy(seed).await;
     let first = 1 + usize::try_from(seed % 3).unwrap();
     let second = 1 + first % 3;
@@ -60,12 +71,27 @@ pub async fn two_brokers_stopped(scenery: &mut Scenery, seed: u64) {
     scenery.clients.answered(WORKS).await;
     let back_after = begun.elapsed();
     working.stop().await;
-    scenery.whole.replace_engines(2).await;
-    scenery.whole.supervise().await;
-    judge_clients(&mut scenery.whole, &scenery.clients).await;
+    all_again(scenery, given_up_before).await;
     println!(
         "two brokers stopped: {reason:?} after {refused_after:?}, back {back_after:?} after their start"
     );
+}
+
+/// How often that was.
+fn given_up(scenery: &Scenery) -> usize {
+    let said = GIVEN_UP.map(|words| scenery.whole.times_logged(words));
+    said.iter().sum()
+}
+
+/// Starts again what has ended, and judges: brokers that come and go are no journal that is lost, whatever they
+/// say when they come back.
+async fn all_again(scenery: &mut Scenery, given_up_before: usize) -> Vec<String> {
+    scenery.whole.replace_engines(2).await;
+    let ended = scenery.whole.supervise().await;
+    judge_clients(&mut scenery.whole, &scenery.clients).await;
+    let logs = scenery.whole.logs();
+    assert_eq!(given_up(scenery), given_up_before, "{logs}");
+    ended
 }
 
 fn probe(seed: u64) -> Work {
@@ -89,6 +115,7 @@ async fn reads_go_on(scenery: &Scenery, gateway: usize) {
 
 /// Every broker is killed at once, and all come back: whatever was acknowledged is there.
 pub async fn all_brokers_killed(scenery: &mut Scenery, seed: u64) {
+    let given_up_before = given_up(scenery);
     let working = scenery.busy(seed).await;
     scenery.a_moment(200).await;
     std::thread::scope(|scope| {
@@ -103,9 +130,7 @@ pub async fn all_brokers_killed(scenery: &mut Scenery, seed: u64) {
     scenery.clients.answered(WORKS).await;
     let back_after = begun.elapsed();
     working.stop().await;
-    scenery.whole.replace_engines(2).await;
-    let ended = scenery.whole.supervise().await;
-    judge_clients(&mut scenery.whole, &scenery.clients).await;
+    let ended = all_again(scenery, given_up_before).await;
     println!(
         "all brokers killed: back {back_after:?} after their start; ended by themselves: {ended:?}"
     );
@@ -114,6 +139,7 @@ pub async fn all_brokers_killed(scenery: &mut Scenery, seed: u64) {
 /// The journal's topic is set to forget: every process ends and names the setting. Set right and started again,
 /// they go on.
 pub async fn settings_changed(scenery: &mut Scenery, seed: u64) {
+    let given_up_before = given_up(scenery);
     let working = scenery.busy(seed).await;
     let topic = format!("{}rehearsal-journal", scenery.whole.prefix);
     scenery.whole.stack.set(&topic, "retention.ms=60000");
@@ -124,6 +150,7 @@ pub async fn settings_changed(scenery: &mut Scenery, seed: u64) {
         let why = format!("the topic {topic} cannot be used: retention.ms is 60000, must be -1");
         assert!(error.is_some_and(|error| error.contains(&why)), "{words}");
     }
+    assert!(given_up(scenery) > given_up_before);
     scenery.whole.stack.set(&topic, "retention.ms=-1");
     for service in scenery.whole.services() {
         service.spawn();

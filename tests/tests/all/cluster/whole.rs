@@ -293,7 +293,21 @@ impl Whole {
         to.join("journal")
     }
 
-    /// Every log of every life, for a test that fails.
+    /// How often any process has logged it, in all their lives.
+    pub fn times_logged(&self, words: &str) -> usize {
+        let files = std::fs::read_dir(self.dir.path()).unwrap();
+        let logs = files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        logs.map(|log| {
+            String::from_utf8_lossy(&std::fs::read(log).unwrap())
+                .matches(words)
+                .count()
+        })
+        .sum()
+    }
+
+    /// The end of every log, for a test that fails.
     pub fn logs(&self) -> String {
         let mut all = String::new();
         for service in self
