@@ -39,8 +39,9 @@ pub async fn followers_killed(scenery: &mut Scenery, seed: u64) {
 /// One that stands by goes on where the first one stood still; that one continues as if nothing had been, finds
 /// out, and stands by itself, until the other is killed.
 async fn taken_over(scenery: &mut Scenery, which: Follower) {
-    let mut other = scenery.whole.another(which).await;
+    // Of two that join at once, either may be named.
     until(scenery.whole.follower(which), true).await;
+    let mut other = scenery.whole.another(which).await;
     assert!(!works(&other), "{which:?}: {}", other.printed());
     scenery.a_moment(400).await;
     scenery.whole.follower(which).pause();
