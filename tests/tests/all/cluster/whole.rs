@@ -293,18 +293,21 @@ impl Whole {
         to.join("journal")
     }
 
-    /// How often any process has logged it, in all their lives.
-    pub fn times_logged(&self, words: &str) -> usize {
+    /// Every line with these words that any process has logged, in all their lives.
+    pub fn logged(&self, words: &str) -> Vec<String> {
         let files = std::fs::read_dir(self.dir.path()).unwrap();
         let logs = files
             .map(|file| file.unwrap().path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "log"));
-        logs.map(|log| {
-            String::from_utf8_lossy(&std::fs::read(log).unwrap())
-                .matches(words)
-                .count()
-        })
-        .sum()
+        let mut lines = Vec::new();
+        for log in logs {
+            let text = std::fs::read(log).unwrap();
+            let text = String::from_utf8_lossy(&text);
+            let found = text.lines().filter(|line| line.contains(words));
+            lines.extend(found.map(str::to_owned));
+        }
+        lines.sort(); // files come in any order
+        lines
     }
 
     /// The end of every log, for a test that fails.
