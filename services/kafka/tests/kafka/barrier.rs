@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use valuta_journal::{AppendError, Journal, RECORD_BYTES_MAX, Source};
-use valuta_kafka::{Delivery, Kind, Link, Outgoing, RawRecord, Term};
+use valuta_kafka::{Delivery, KafkaJournal, KafkaLog, Kind, Link, Outgoing, RawRecord, Term};
 
 use crate::support::{Random, SOON, append, drain, journal, open};
 
@@ -37,9 +37,9 @@ struct Kept {
 
 struct Faulty {
     link: Box<dyn Link>,
-    fates: Arc<Mutex<VecDeque<Fate>>>,
+    fates: Planned,
     late: Vec<Kept>,
-    sent: Arc<Mutex<Vec<(Kind, Fate)>>>,
+    sent: Sent,
 }
 
 impl Faulty {
@@ -103,20 +103,29 @@ impl Link for Faulty {
     }
 }
 
+/// What will become of the next messages, and what became of those that were sent.
+type Planned = Arc<Mutex<VecDeque<Fate>>>;
+type Sent = Arc<Mutex<Vec<(Kind, Fate)>>>;
+
+/// Leads over a link to which messages' fates can be told.
+fn lead_faulty(log: &KafkaLog) -> (KafkaJournal, Planned, Sent) {
+    let (fates, sent) = (Planned::default(), Sent::default());
+    let faulty = Faulty {
+        link: log.link().unwrap(),
+        fates: Arc::clone(&fates),
+        late: Vec::new(),
+        sent: Arc::clone(&sent),
+    };
+    let writer = log.lead_over([1; 16], "a", Box::new(faulty));
+    (writer.unwrap(), fates, sent)
+}
+
 /// Leads with the messages after the first having these fates; appends a record, then two more.
 /// The journal ends in one of these epochs: a late message may be read before the next one is sent.
 fn check(fates: &[Fate], epochs: std::ops::RangeInclusive<u64>) {
     let config = journal();
     let log = open(&config);
-    let planned = Arc::new(Mutex::new(VecDeque::new()));
-    let sent = Arc::new(Mutex::new(Vec::new()));
-    let faulty = Faulty {
-        link: log.link().unwrap(),
-        fates: Arc::clone(&planned),
-        late: Vec::new(),
-        sent: Arc::clone(&sent),
-    };
-    let mut writer = log.lead_over([1; 16], "a", Box::new(faulty)).unwrap();
+    let (mut writer, planned, sent) = lead_faulty(&log);
     planned.lock().unwrap().extend(fates);
     (0..3).for_each(|_| {
         append(&mut writer, 2, 100);
@@ -184,14 +193,7 @@ fn a_report_of_a_place_that_was_read_before_stops_everything() {
     for fates in [vec![TakenBefore], vec![ReportLost, TakenBefore]] {
         let config = journal();
         let log = open(&config);
-        let planned = Arc::new(Mutex::new(VecDeque::new()));
-        let faulty = Faulty {
-            link: log.link().unwrap(),
-            fates: Arc::clone(&planned),
-            late: Vec::new(),
-            sent: Arc::default(),
-        };
-        let mut writer = log.lead_over([1; 16], "a", Box::new(faulty)).unwrap();
+        let (mut writer, planned, _) = lead_faulty(&log);
         append(&mut writer, 1, 10);
         planned.lock().unwrap().extend(fates);
         let refused = writer.append(2, 2, 0, &[]).unwrap_err();
@@ -210,14 +212,7 @@ fn any_run_of_fates_is_settled() {
     const ALL: [Fate; 5] = [Delivered, ReportLost, MessageLost, LandsAfterNext, Doubled];
     let config = journal();
     let log = open(&config);
-    let planned = Arc::new(Mutex::new(VecDeque::new()));
-    let faulty = Faulty {
-        link: log.link().unwrap(),
-        fates: Arc::clone(&planned),
-        late: Vec::new(),
-        sent: Arc::default(),
-    };
-    let mut writer = log.lead_over([1; 16], "a", Box::new(faulty)).unwrap();
+    let (mut writer, planned, _) = lead_faulty(&log);
     let mut random = Random(4);
     for _ in 0..150 {
         let fates = (0..random.below(4)).map(|_| ALL[random.below(5) as usize]);
@@ -243,14 +238,7 @@ fn any_run_of_fates_is_settled() {
 fn a_leader_that_was_overtaken_while_it_waited_is_fenced() {
     let config = journal();
     let (one, two) = (open(&config), open(&config));
-    let planned = Arc::new(Mutex::new(VecDeque::new()));
-    let faulty = Faulty {
-        link: one.link().unwrap(),
-        fates: Arc::clone(&planned),
-        late: Vec::new(),
-        sent: Arc::default(),
-    };
-    let mut first = one.lead_over([1; 16], "a", Box::new(faulty)).unwrap();
+    let (mut first, planned, _) = lead_faulty(&one);
     append(&mut first, 1, 10);
     let second = two.lead([2; 16], "b").unwrap();
     planned
